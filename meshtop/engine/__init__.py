@@ -1,0 +1,1 @@
+"""Folds events into state. Sans-I/O: time is an argument, nothing here waits, reads or writes."""

@@ -1,0 +1,207 @@
+"""What the engine shows: immutable views, and the names of `meshtop.snapshot/1`.
+
+:class:`Snapshot` is the JSON document of ``meshtop snapshot --json``; its field names and definitions are the contract
+in docs/manual.md and may only be added to. :class:`View` wraps it with what only screens need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from meshtop.model import LinkKey, LogLine, Mark, Mesh, NodeName, PathName, Value
+
+SCHEMA = "meshtop.snapshot/1"
+EVENT_SCHEMA = "meshtop.event/1"
+
+NodeState = Literal["up", "connecting", "silent", "down"]
+LinkState = Literal["no-data", "down", "stalled", "lossy", "degraded", "ok", "idle"]
+
+
+class ProbeCost(Value, frozen=True, kw_only=True):
+    """What meshtop costs that node: CPU of the probe with its children, bytes on the wire from it."""
+
+    cpu_pct: float | None = None
+    rx_bytes_per_s: float | None = None
+
+
+class NodeTcp(Value, frozen=True, kw_only=True):
+    """Rates over the window from /proc/net/snmp and netstat, for the whole network namespace.
+    ``retrans_pct`` = 100·ΔRetransSegs/(ΔTCPOrigDataSent+ΔRetransSegs)."""
+
+    retrans_per_s: float | None = None
+    retrans_pct: float | None = None
+    timeouts_per_s: float | None = None
+    dsack_per_s: float | None = None
+
+
+class InterfaceRate(Value, frozen=True, kw_only=True):
+    """One interface over the window; drops and errors are counts within it."""
+
+    name: str
+    rx_bps: float | None
+    tx_bps: float | None
+    rx_drop: int | None
+    tx_drop: int | None
+
+
+class NodeView(Value, frozen=True, kw_only=True):
+    name: NodeName
+    label: str | None = None
+    state: NodeState
+    reason: str | None = None
+    cure: str | None = None
+    sample_age_s: float | None = None
+    samples: int = 0
+    missed: int = 0
+    late: int = 0
+    unparsed: int = 0
+    dropped_bytes: int = 0
+    clock_offset_s: float | None = None
+    kernel: str | None = None
+    ss: str | None = None
+    iperf3: str | None = None
+    ping: str | None = None
+    root: bool | None = None
+    ssh_rtt_ms: float | None = None
+    operator_rtt_ms: Mapping[PathName, float | None] = {}
+    cost: ProbeCost = ProbeCost()
+    tcp: NodeTcp = NodeTcp()
+    softnet_drops: int | None = None
+    interfaces: tuple[InterfaceRate, ...] = ()
+    sockets: int | None = None
+    unattributed: int | None = None  # sockets whose peer is no configured address
+    problems: tuple[str, ...] = ()  # sources that cannot be read there, in words
+    flow_fields_missing: tuple[str, ...] = ()  # what that node's ss or kernel cannot give
+
+
+class LinkView(Value, frozen=True, kw_only=True):
+    src: NodeName
+    dst: NodeName
+    path: PathName
+    state: LinkState
+    reason: str | None = None
+    rtt_ms: float | None = None
+    rtt_baseline_ms: float | None = None
+    rtt_full_ms: float | None = None
+    pdv_ms: float | None = None
+    loss_pct: float | None = None
+    loss_full_pct: float | None = None
+    tx_bps: float | None = None
+    srtt_ms: float | None = None
+    minrtt_ms: float | None = None
+    retrans_per_s: float | None = None
+    retrans_pct: float | None = None
+    dsack_pct: float | None = None
+    flows: int | None = None
+    stalls: int | None = None
+    stalled_now: bool | None = None
+    pmtu: int | None = None
+    sample_age_s: float | None = None
+
+    @property
+    def key(self) -> LinkKey:
+        return LinkKey(self.src, self.dst, self.path)
+
+    @property
+    def inflation(self) -> float | None:
+        """RTT over the link's own baseline."""
+        if self.rtt_ms is None or not self.rtt_baseline_ms:
+            return None
+        return self.rtt_ms / self.rtt_baseline_ms
+
+
+class Snapshot(Value, frozen=True, kw_only=True):
+    """The state of the whole mesh over the last ``window_s`` seconds."""
+
+    schema: str = SCHEMA
+    mesh: str
+    at: str  # RFC 3339, UTC, milliseconds
+    window_s: float
+    nodes: tuple[NodeView, ...]
+    links: tuple[LinkView, ...]
+    stalls: tuple[msgspec.Raw, ...] = ()
+    bursts: tuple[msgspec.Raw, ...] = ()
+    findings: tuple[msgspec.Raw, ...] = ()
+
+
+class TrailPoint(Value, frozen=True, kw_only=True):
+    """One interval of a link's recent past, for sparklines and strips. ``rtt_ms`` None with ``lost`` > 0 is a lost
+    probe; with ``lost`` 0 nothing was measured."""
+
+    at: float
+    rtt_ms: float | None = None
+    lost: int = 0
+    tx_bps: float | None = None
+    retrans: int | None = None
+    state: LinkState = "no-data"
+
+
+class View(Value, frozen=True, kw_only=True):
+    """All that a screen may draw from. ``trails`` hold about the last two minutes, oldest first."""
+
+    at: float
+    mesh: Mesh
+    snapshot: Snapshot
+    trails: Mapping[LinkKey, tuple[TrailPoint, ...]] = {}
+    log: tuple[LogLine, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    operator_cpu_pct: float | None = None
+    operator_rss_bytes: int | None = None
+
+
+# ── Events of `meshtop stream` ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class LinkEvent(Value, frozen=True, kw_only=True, tag_field="type", tag="link"):
+    """One link over one sampling interval of its source. ``at`` is the interval's end, measured."""
+
+    at: str
+    src: NodeName
+    dst: NodeName
+    path: PathName
+    state: LinkState
+    interval_s: float
+    late: bool = False
+    reason: str | None = None
+    tx_bytes: int | None = None
+    retrans: int | None = None
+    rtt_ms: float | None = None
+    rtt_baseline_ms: float | None = None
+    rtt_full_ms: float | None = None
+    pdv_ms: float | None = None
+    loss_pct: float | None = None
+    loss_full_pct: float | None = None
+    tx_bps: float | None = None
+    srtt_ms: float | None = None
+    minrtt_ms: float | None = None
+    retrans_per_s: float | None = None
+    retrans_pct: float | None = None
+    dsack_pct: float | None = None
+    flows: int | None = None
+    stalls: int | None = None
+    stalled_now: bool | None = None
+    pmtu: int | None = None
+
+
+class NodeEvent(NodeView, frozen=True, kw_only=True, tag_field="type", tag="node"):
+    """A node's view, on every change of its state and every 10 s."""
+
+    at: str
+
+
+class MarkEvent(Value, frozen=True, kw_only=True, tag_field="type", tag="mark"):
+    at: str
+    text: str
+
+
+class LogEvent(Value, frozen=True, kw_only=True, tag_field="type", tag="log"):
+    at: str
+    node: NodeName | None
+    level: str
+    text: str
+
+
+StreamEvent = LinkEvent | NodeEvent | MarkEvent | LogEvent

@@ -1,0 +1,1 @@
+"""The five-node network in Linux namespaces."""

@@ -1,0 +1,1 @@
+"""Ways to reach a node. After this room nothing can tell them apart."""

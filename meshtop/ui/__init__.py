@@ -1,0 +1,1 @@
+"""The full-screen monitor. Renders immutable views; owns no measurement."""
