@@ -1,0 +1,340 @@
+"""What really happened to each TCP flow, told from captures: the yardstick for stalls and verdicts.
+
+Reads packets as they passed an interface of the sender (and, where there is one, of the receiver) and knows nothing of
+``ss``, of counters or of the engine that it is to judge. Definitions:
+
+* *Retransmission*: a data segment whose first byte had been sent before (RFC 9293 sequence space, 32-bit wrap).
+* *Needless*: payload bytes that arrived at the receiver when it had them already. Needs the receiver's capture.
+* *Stall*: from the last ACK that advanced SND.UNA or, if nothing was outstanding then, from the first segment sent
+  after it, to the next ACK that advances. Where the capture or the flow ends first, it is ``lost`` or ``open``.
+
+Captures of both ends are taken on one machine with the kernel's receive time stamps, so that their clocks are one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from meshtop.model import Value
+
+_SEQ = 1 << 32
+_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+
+# Below this a silence is ordinary pacing, delayed ACKs (40–200 ms) and round trips.
+MIN_STALL_S = 0.2
+
+
+class Packet(NamedTuple):
+    """One IP packet with the time at which the kernel saw it, in seconds."""
+
+    at: float
+    outgoing: bool
+    data: bytes
+
+
+class FlowId(NamedTuple):
+    """The direction in which data flows."""
+
+    src: str
+    src_port: int
+    dst: str
+    dst_port: int
+
+
+class Segment(NamedTuple):
+    """A TCP segment's header fields. ``payload`` is its length in bytes; ``sack`` lists (left, right) blocks."""
+
+    flow: FlowId
+    seq: int
+    ack: int
+    flags: int
+    window: int
+    payload: int
+    sack: tuple[tuple[int, int], ...]
+
+
+class TrueStall(Value, frozen=True, kw_only=True):
+    start: float
+    end: float
+    outcome: Literal["recovered", "lost", "open"]
+    retransmissions: int  # sent within it
+
+    @property
+    def duration_s(self) -> float:
+        return self.end - self.start
+
+
+class FlowTruth(Value, frozen=True, kw_only=True):
+    """One direction of one connection. Counts are of what left the sender unless said otherwise."""
+
+    flow: FlowId
+    first_at: float
+    last_at: float
+    data_segments: int
+    data_bytes: int
+    retransmitted_segments: int
+    retransmitted_bytes: int
+    acked_bytes: int  # with one for the SYN and one for the FIN
+    syn_retransmissions: int
+    arrived_bytes: int | None  # payload at the receiver, duplicates counted; None without its capture
+    needless_bytes: int | None
+    needless_segments: int | None
+    stalls: tuple[TrueStall, ...]
+
+    @property
+    def needless_pct(self) -> float | None:
+        """Of the retransmitted bytes, those that the receiver had already; None where either is not known."""
+        if self.needless_bytes is None or not self.retransmitted_bytes:
+            return None
+        return 100.0 * min(1.0, self.needless_bytes / self.retransmitted_bytes)
+
+
+def parse_segment(data: bytes) -> Segment | None:
+    """The TCP segment in an IPv4 or IPv6 packet, whose payload may have been cut off by the capture's snap length.
+    None for anything else: other protocols, fragments, damaged headers."""
+    if len(data) < 40:
+        return None
+    version = data[0] >> 4
+    if version == 4:
+        header = (data[0] & 0x0F) * 4
+        total = int.from_bytes(data[2:4], "big")
+        if data[9] != 6 or int.from_bytes(data[6:8], "big") & 0x3FFF:
+            return None
+        src, dst = _address(data[12:16]), _address(data[16:20])
+    elif version == 6:
+        header, total = 40, 40 + int.from_bytes(data[4:6], "big")
+        if data[6] != 6:
+            return None
+        src, dst = _address(data[8:24]), _address(data[24:40])
+    else:
+        return None
+    tcp = data[header:]
+    if len(tcp) < 20:
+        return None
+    sport, dport, seq, ack, offset, flags, window = struct.unpack_from("!HHIIBBH", tcp)
+    options_end = (offset >> 4) * 4
+    payload = total - header - options_end
+    if options_end < 20 or payload < 0:
+        return None
+    sack = _sack_blocks(tcp[20 : min(options_end, len(tcp))])
+    return Segment(FlowId(src, sport, dst, dport), seq, ack, flags, window, payload, sack)
+
+
+@lru_cache(maxsize=1024)
+def _address(packed: bytes) -> str:
+    return str(ipaddress.ip_address(packed))
+
+
+def _sack_blocks(options: bytes) -> tuple[tuple[int, int], ...]:
+    at = 0
+    while at < len(options):
+        kind = options[at]
+        if kind == 0:
+            break
+        if kind == 1:
+            at += 1
+            continue
+        if at + 1 >= len(options) or options[at + 1] < 2:
+            break
+        length = options[at + 1]
+        if kind == 5 and at + length <= len(options):
+            words = struct.unpack_from(f"!{(length - 2) // 4}I", options, at + 2)
+            return tuple(zip(words[::2], words[1::2], strict=False))
+        at += length
+    return ()
+
+
+def _unwrap(value: int, near: int) -> int:
+    """A 32-bit sequence number as the unbounded one closest to ``near``."""
+    return near + ((value - near + (_SEQ >> 1)) % _SEQ) - (_SEQ >> 1)
+
+
+class _Received:
+    """Which bytes have arrived: merged, sorted, disjoint ranges."""
+
+    def __init__(self) -> None:
+        self._ranges: list[tuple[int, int]] = []
+
+    def add(self, left: int, right: int) -> int:
+        """Takes [left, right) in and returns how many of its bytes were there already."""
+        known = 0
+        kept: list[tuple[int, int]] = []
+        new_left, new_right = left, right
+        for low, high in self._ranges:
+            if high < left or low > right:
+                kept.append((low, high))
+                continue
+            known += max(0, min(high, right) - max(low, left))
+            new_left, new_right = min(new_left, low), max(new_right, high)
+        kept.append((new_left, new_right))
+        kept.sort()
+        self._ranges = kept
+        return known
+
+
+class _Sender:
+    """One direction of one connection at its sender."""
+
+    def __init__(self, flow: FlowId, at: float) -> None:
+        self.flow = flow
+        self.first_at = self.last_at = at
+        self.isn: int | None = None  # initial sequence number, where the SYN was seen
+        self.started = False
+        self.una = 0  # SND.UNA and SND.NXT, unbounded: they do not wrap
+        self.nxt = 0
+        self.acked_bytes = 0
+        self.data_segments = self.data_bytes = 0
+        self.retransmitted_segments = self.retransmitted_bytes = 0
+        self.syn_retransmissions = 0
+        self.closed = False
+        self.stalls: list[TrueStall] = []
+        self._waiting_since: float | None = None
+        self._retransmitted_while_waiting = 0
+
+    def sent(self, at: float, segment: Segment) -> None:
+        self.last_at = at
+        if segment.flags & _RST:
+            self._end(at, "lost")
+            self.closed = True
+            return
+        length = segment.payload + bool(segment.flags & _SYN) + bool(segment.flags & _FIN)
+        if not self.started:
+            self.started = True
+            self.una = self.nxt = segment.seq
+            self.isn = segment.seq if segment.flags & _SYN else None
+        left = _unwrap(segment.seq, self.nxt)
+        if segment.payload:
+            self.data_segments += 1
+            self.data_bytes += segment.payload
+        if length and left < self.nxt:
+            self._sent_again(left, segment)
+        self.nxt = max(self.nxt, left + length)
+        if length and self._waiting_since is None and self.nxt > self.una:
+            self._waiting_since = at
+
+    def _sent_again(self, left: int, segment: Segment) -> None:
+        if segment.flags & _SYN:
+            self.syn_retransmissions += 1
+        elif segment.payload:
+            self.retransmitted_segments += 1
+            self.retransmitted_bytes += min(segment.payload, self.nxt - left)
+            self._retransmitted_while_waiting += 1
+
+    def acked(self, at: float, segment: Segment) -> None:
+        self.last_at = at
+        if segment.flags & _ACK:
+            ack = _unwrap(segment.ack, self.una)
+            if self.una < ack <= self.nxt:
+                self._end(at, "recovered")
+                self.acked_bytes += ack - self.una
+                self.una = ack
+                self._waiting_since = at if self.nxt > self.una else None
+        if segment.flags & _RST:
+            self._end(at, "lost")
+            self.closed = True
+
+    def _end(self, at: float, outcome: Literal["recovered", "lost", "open"]) -> None:
+        since = self._waiting_since
+        if since is not None and at - since >= MIN_STALL_S:
+            self.stalls.append(
+                TrueStall(start=since, end=at, outcome=outcome, retransmissions=self._retransmitted_while_waiting)
+            )
+        self._waiting_since = None
+        self._retransmitted_while_waiting = 0
+
+    def finish(self, at: float) -> None:
+        if not self.closed:
+            self._end(at, "open")
+
+
+class _Arrivals:
+    def __init__(self) -> None:
+        self.received = _Received()
+        self.near: int | None = None
+        self.bytes = 0
+        self.needless_bytes = 0
+        self.needless_segments = 0
+
+    def take(self, segment: Segment) -> None:
+        left = segment.seq if self.near is None else _unwrap(segment.seq, self.near)
+        self.near = left
+        if not segment.payload:
+            return
+        left += bool(segment.flags & _SYN)
+        known = self.received.add(left, left + segment.payload)
+        self.bytes += segment.payload
+        self.needless_bytes += known
+        self.needless_segments += known == segment.payload
+
+
+def check(sender: Iterable[Packet], receiver: Iterable[Packet] | None = None) -> list[FlowTruth]:
+    """The truth of every flow that sent data from the sender's side, in the order in which they began.
+
+    A 4-tuple that is used again (a SYN with another initial sequence number) is a flow of its own. Packets must be
+    in the order of their times.
+    """
+    live: dict[FlowId, _Sender] = {}
+    flows: list[_Sender] = []
+    end = 0.0
+    for at, outgoing, data in sender:
+        segment = parse_segment(data)
+        if segment is None:
+            continue
+        end = at
+        if outgoing:
+            current = live.get(segment.flow)
+            if current is None or _is_new_connection(current, segment):
+                current = live[segment.flow] = _Sender(segment.flow, at)
+                flows.append(current)
+            current.sent(at, segment)
+        else:
+            back = FlowId(segment.flow.dst, segment.flow.dst_port, segment.flow.src, segment.flow.src_port)
+            if back in live:
+                live[back].acked(at, segment)
+    for flow in flows:
+        flow.finish(end)
+    arrivals = None if receiver is None else _arrivals(receiver)
+    return [_truth(flow, arrivals) for flow in flows if flow.data_segments]
+
+
+def _is_new_connection(current: _Sender, segment: Segment) -> bool:
+    return bool(segment.flags & _SYN) and segment.seq != current.isn
+
+
+def _arrivals(packets: Iterable[Packet]) -> dict[tuple[FlowId, int | None], _Arrivals]:
+    """By flow and initial sequence number (None where the capture began later than the connection)."""
+    isn: dict[FlowId, int] = {}
+    found: dict[tuple[FlowId, int | None], _Arrivals] = {}
+    for _, outgoing, data in packets:
+        segment = None if outgoing else parse_segment(data)
+        if segment is None:
+            continue
+        if segment.flags & _SYN:
+            isn[segment.flow] = segment.seq
+        found.setdefault((segment.flow, isn.get(segment.flow)), _Arrivals()).take(segment)
+    return found
+
+
+def _truth(sender: _Sender, arrivals: dict[tuple[FlowId, int | None], _Arrivals] | None) -> FlowTruth:
+    arrived = None
+    if arrivals is not None:
+        arrived = arrivals.get((sender.flow, sender.isn)) or arrivals.get((sender.flow, None)) or _Arrivals()
+    return FlowTruth(
+        flow=sender.flow,
+        first_at=sender.first_at,
+        last_at=sender.last_at,
+        data_segments=sender.data_segments,
+        data_bytes=sender.data_bytes,
+        retransmitted_segments=sender.retransmitted_segments,
+        retransmitted_bytes=sender.retransmitted_bytes,
+        acked_bytes=sender.acked_bytes,
+        syn_retransmissions=sender.syn_retransmissions,
+        arrived_bytes=arrived.bytes if arrived else None,
+        needless_bytes=arrived.needless_bytes if arrived else None,
+        needless_segments=arrived.needless_segments if arrived else None,
+        stalls=tuple(sender.stalls),
+    )
