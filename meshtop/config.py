@@ -20,6 +20,8 @@ from meshtop import units
 from meshtop.config_reader import ConfigErrors, Document, Mistake, SyntaxMistake, Table, nearest, shown
 from meshtop.model import Mesh, Node, NodeName, Path, Thresholds, Value, Watch
 
+__all__ = ["BurstSettings", "ConfigErrors", "MeshConfig", "SshSettings", "find", "load"]
+
 DEFAULT_NAME = "meshtop.toml"
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.1, 60.0
 
@@ -133,7 +135,7 @@ def _read(document: Document, file: FilePath) -> MeshConfig:
             thresholds=_thresholds(root),
         ),
         targets=targets,
-        ssh=_ssh(root, file.parent),
+        ssh=_ssh(root, file.parent.absolute()),
         burst=_burst(root),
     )
 
@@ -178,7 +180,7 @@ def _paths(root: Table) -> tuple[Path, ...]:
         if kind == "underlay" and ports:
             table.blame("an underlay has no outer sockets; these belong to the overlay's path", "outer_ports")
         found.append(Path(name=name, kind="overlay" if kind == "overlay" else "underlay", outer_ports=ports))
-    if not root.data.get("paths"):
+    if not root.data.get("paths", {}):
         root.blame('no path; write [paths.public] with kind = "underlay"', "paths")
     return tuple(found)
 
@@ -204,7 +206,7 @@ def _nodes(root: Table, path_names: tuple[str, ...]) -> tuple[tuple[Node, ...], 
             nat=table.each("nat", _known(path_names, "path"), 'nat = ["public"]'),
         )
         nodes.append(node)
-    if len(sections) < 2:
+    if len(sections) < 2 and isinstance(root.data.get("nodes", {}), dict):
         what = "no node" if not sections else "a mesh of one node has no link"
         root.blame(f'{what}; write at least two: [nodes.a] with ssh = "…" and address = {{ … }}', "nodes")
     return tuple(nodes), targets

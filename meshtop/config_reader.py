@@ -188,6 +188,8 @@ def _explained(message: str, text: str) -> Mistake:
     number = int(place[1]) if place and place[1] else len(lines)
     what = _TOML_PLACE.sub("", message)
     cure = ""
+    if what == "Illegal character '\\n'":
+        what = "a text is not closed on its line"
     unquoted = _UNQUOTED.fullmatch(lines[number - 1]) if number <= len(lines) else None
     if unquoted and len(unquoted[1]) <= 60:
         cure = f"; text stands in quotes: {shown(unquoted[1])}"
