@@ -28,14 +28,18 @@ FAULTS: tuple[FaultKind, ...] = FaultKind.__args__  # type: ignore[attr-defined]
 
 class TransportFault(Exception):
     """A node cannot be reached or used. ``reason`` and ``cure`` are clean text for the operator; ``retry`` is False
-    where trying again by itself is pointless or unsafe (host keys, configuration)."""
+    where trying again by itself is pointless or unsafe (host keys, configuration); ``files`` are paths whose change
+    makes a new try worth while."""
 
-    def __init__(self, kind: FaultKind, reason: str, cure: str = "", *, retry: bool = True) -> None:
+    def __init__(
+        self, kind: FaultKind, reason: str, cure: str = "", *, retry: bool = True, files: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(f"{kind}: {reason}")
         self.kind = kind
         self.reason = reason
         self.cure = cure
         self.retry = retry
+        self.files = files
 
 
 class WireStats(Value, frozen=True, kw_only=True):
