@@ -1,8 +1,8 @@
 """/proc/net/dev: two header lines, then one line an interface (net/core/net-procfs.c, ``dev_seq_printf_stats``).
 
 Sixteen columns that have not changed since Linux 2.2: bytes packets errs drop fifo frame compressed multicast, then
-bytes packets errs drop fifo colls carrier compressed. An interface name may hold anything but ``/``, ``:`` and white space;
-old alias names hold a colon, so the last one ends the name.
+bytes packets errs drop fifo colls carrier compressed. An interface name may hold anything but ``/``, ``:`` and white
+space; old alias names hold a colon, so the last one ends the name.
 """
 
 from __future__ import annotations

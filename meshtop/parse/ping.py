@@ -26,6 +26,7 @@ _QUIET = re.compile(
     r"|--- .* ping statistics ---"
     r"|\d+ packets transmitted, .*"
     r"|(?:rtt|round-trip) min/avg/max.*"
+    r"|pipe \d+"
     r"|\d+/\d+ packets, \d+% loss.*",
     re.ASCII,
 )

@@ -40,8 +40,8 @@ _COUNT_NAMES = (  # the same in SocketReading
 )
 _IGNORED_NAMES = (  # understood, and of no use here: bare words, and keys with a value
     "ts sack ecn ecnseen fastopen fastopen_child usec_ts bidir "
-    "wscale qack fackets delivered_ce bbr dctcp mem fwmark opt md5keys flags token seq sfseq ssnoff maplen "
-    "tos tclass class_id priority"
+    "wscale qack fackets delivered_ce mem fwmark opt md5keys flags token seq sfseq ssnoff maplen "
+    "tos tclass class_id priority v6only"
 )
 _ALGORITHM_NAMES = (
     "reno cubic bbr bbr2 bbr3 bic cdg dctcp dctcp-reno highspeed htcp hybla illinois lp nv prague scalable vegas veno "
@@ -119,7 +119,7 @@ def parse_socket(line: str, *, default_state: str = "ESTAB") -> SocketReading:
     None of a LISTEN socket's ``unacked`` and ``sacked`` is given: there tcp_info holds the accept queue
     (net/ipv4/tcp.c, ``tcp_get_info``).
     """
-    if len(line) > MAX_LINE:
+    if len(line) > MAX_LINE and len(line := line.rstrip()) > MAX_LINE:  # -O pads every line to the longest
         raise ParseError(f"a line of {len(line)} characters is not from ss")
     if not line.isascii():
         line = line.encode("ascii", "replace").decode("ascii")
@@ -136,7 +136,8 @@ def parse_socket(line: str, *, default_state: str = "ESTAB") -> SocketReading:
         peer, peer_port = _endpoint(tokens[start + 3])
     except (IndexError, ValueError):
         raise ParseError(f"not a socket of ss: {clean(line, 80)}") from None
-    fields = _collect(tokens, start + 4)
+    fields = _Fields({}, {}, {}, [])
+    _scan(iter(tokens[start + 4 :]), fields)
     fields.counts["recv_q"], fields.counts["send_q"] = tokens[start], tokens[start + 1]
     fields.others["id"] = SocketId(local, local_port, peer, peer_port, fields.others.pop("cookie", None))
     fields.others["state"] = state
@@ -168,11 +169,11 @@ def _reading(fields: _Fields) -> SocketReading:
     counts, decimals, others, unknown = fields
     if not "".join(counts.values()).isdecimal() or max(map(len, counts.values())) > _COUNT_DIGITS:
         raise msgspec.ValidationError
-    if not _ALL_DECIMALS.fullmatch(" ".join(decimals.values()) + " "):
+    if decimals and not _ALL_DECIMALS.fullmatch(" ".join(decimals.values()) + " "):
         raise msgspec.ValidationError
     if unknown:
         others["unknown"] = tuple(dict.fromkeys(clean(name, 32) for name in unknown[:MAX_UNKNOWN]))
-    return msgspec.convert(others | counts | decimals, SocketReading, strict=False)
+    return msgspec.convert({**others, **counts, **decimals}, SocketReading, strict=False)
 
 
 def _drop_damaged(fields: _Fields) -> None:
@@ -188,12 +189,10 @@ def _drop_damaged(fields: _Fields) -> None:
             fields.unknown.append(name)
 
 
-def _collect(tokens: list[str], start: int) -> _Fields:
+def _scan(rest: Iterator[str], fields: _Fields) -> None:
     """The hot loop: some 40 words a socket."""
-    fields = _Fields({}, {}, {}, [])
     counts, decimals, _, unknown = fields
     words: list[str] = []
-    rest = iter(tokens[start:])
     for token in rest:
         key, _, value = token.partition(":")
         if key in _COUNTS:
@@ -211,14 +210,15 @@ def _collect(tokens: list[str], start: int) -> _Fields:
             words.append(key)
     if words:
         _read_words(words, fields)
-    return fields
 
 
 def _read_words(words: list[str], fields: _Fields) -> None:
     """The congestion control algorithm stands alone. One that is not known (they are modules) is the first bare word
     that no one else claims."""
-    known = next((word for word in words if word in _ALGORITHMS), None)
-    chosen = known or next((word for word in words if _NAME.fullmatch(word)), None)
+    chosen: str | None = fields.others.get("congestion")
+    if chosen is None:
+        known = next((word for word in words if word in _ALGORITHMS), None)
+        chosen = known or next((word for word in words if _NAME.fullmatch(word)), None)
     if chosen:
         fields.others["congestion"] = chosen
     fields.unknown.extend(word for word in words if word != chosen)
@@ -256,8 +256,25 @@ def _read_rate(key: str, value: str, rest: Iterator[str], fields: _Fields) -> bo
     return rate is not None
 
 
+def _skip_users(key: str, value: str, rest: Iterator[str], fields: _Fields) -> bool:
+    """Of ``-p``; a process name may hold blanks. See :func:`parse_processes`."""
+    while not value.endswith("))"):
+        word = next(rest, None)
+        if word is None:
+            return False
+        value = word
+    return True
+
+
 def _skip_next(key: str, value: str, rest: Iterator[str], fields: _Fields) -> bool:
     return bool(value or next(rest, ""))
+
+
+def _read_algorithm(key: str, value: str, rest: Iterator[str], fields: _Fields) -> bool:
+    """``bbr`` is the algorithm, ``bbr:(bw:…)`` what it knows of itself."""
+    if not value:
+        fields.others["congestion"] = key
+    return True
 
 
 def _read_app_limited(key: str, value: str, rest: Iterator[str], fields: _Fields) -> bool:
@@ -300,14 +317,22 @@ def _read_cookie(key: str, value: str, rest: Iterator[str], fields: _Fields) -> 
 
 
 def _read_cgroup(key: str, value: str, rest: Iterator[str], fields: _Fields) -> bool:
-    """A path may hold blanks; the sign of the shutdown state ends it, which ``-e`` always prints behind it."""
-    words = [value]
-    for word in rest:
-        if word in _SHUTDOWN:
-            break
-        words.append(word)
-    fields.others["cgroup"] = clean(" ".join(words), 256)
+    """A path may hold blanks, and so anything that looks like a field. Where the sign of the shutdown state ends it, as
+    it does with ``-e``, all before the sign belongs to the path."""
+    following = next(rest, "")
+    if following not in _SHUTDOWN:
+        words = [following, *rest]
+        end = next((at for at, word in enumerate(words) if word in _SHUTDOWN), 0)
+        path_end = end - 1 if end and words[end - 1].startswith("v6only:") else end
+        value = " ".join([value, *words[:path_end]])
+        _scan(iter(words[path_end:]), fields)
+    fields.others["cgroup"] = _clean_path(value)
     return True
+
+
+@lru_cache(maxsize=256)
+def _clean_path(path: str) -> str:
+    return clean(path, 256)
 
 
 _READERS: dict[str, Reader] = {
@@ -319,7 +344,10 @@ _READERS: dict[str, Reader] = {
     "pacing_rate": _read_rate,
     "delivery_rate": _read_rate,
     "send": _skip_next,
+    "users": _skip_users,
     "app_limited": _read_app_limited,
+    "bbr": _read_algorithm,
+    "dctcp": _read_algorithm,
     "timer": _read_timer,
     "skmem": _read_skmem,
     "sk": _read_cookie,

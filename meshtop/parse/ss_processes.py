@@ -11,8 +11,8 @@ import re
 from meshtop.model import Process
 from meshtop.parse.text import clean
 
-# ino follows users, so the last that is followed by sk is ss's own and not part of a name.
-_OWNED = re.compile(r" users:\((.*)\)(?: .*)? ino:(\d{1,10}) sk:", re.ASCII)
+# Timer, uid and ino follow in this order, so the last place where they do is ss's own and not part of a name.
+_OWNED = re.compile(r" users:\((.*\))\)(?: timer:\([^ ]*\))?(?: uid:\d{1,10})? ino:(\d{1,10}) sk:", re.ASCII)
 _OWNER = re.compile(r"\(\"(.*?)\",pid=(\d{1,10}),fd=\d{1,10}\)(?=,\(\"|$)", re.ASCII | re.DOTALL)
 _HAS_INODE = re.compile(r" ino:\d{1,10} sk:", re.ASCII)
 MAX_LINE = 65536  # a listener may be held by hundreds of workers
