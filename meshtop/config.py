@@ -19,28 +19,27 @@ import platformdirs
 from meshtop import units
 from meshtop.config_reader import ConfigErrors, Document, Mistake, SyntaxMistake, Table, nearest, shown
 from meshtop.model import Mesh, Node, NodeName, Path, Thresholds, Value, Watch
+from meshtop.transport.target import parse_target
 
 __all__ = ["BurstSettings", "ConfigErrors", "MeshConfig", "SshSettings", "find", "load"]
 
 DEFAULT_NAME = "meshtop.toml"
+LOCAL = "local"  # what ``ssh =`` says for the operator's own machine
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.1, 60.0
 
 _MAX_FILE_BYTES = 1_000_000  # a mesh of hundreds of nodes is 50 kB
 _MIN_LINE_BPS = 1000  # "10" is a forgotten unit, not a line
 # Shown in narrow cells, written as SRC:DST and in file names: a letter or digit first, then also . _ -
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,15}", re.ASCII)
-_SSH_TARGET = re.compile(
-    r"(?:[^\s@:/\[\]-][^\s@:/\[\]]*@)?(?:\[[0-9A-Fa-f:.%\w]+\]|[^\s@:/\[\]-][^\s@:/\[\]]*)(?::(\d+))?", re.ASCII
-)
 _RESERVED_PATHS = ("both",)  # `--path both` compares all
 
 
 class SshSettings(Value, frozen=True, kw_only=True):
-    """``[ssh]``. None: asyncssh's own default, which is the user's ``~/.ssh``."""
+    """``[ssh]``. None: what ssh itself would take, the user's ``~/.ssh`` and the system's files."""
 
     config: str | None = None
     known_hosts: str | None = None
-    connect_timeout_s: float | None = None
+    connect_timeout_s: float = 5.0
 
 
 class BurstSettings(Value, frozen=True, kw_only=True):
@@ -153,7 +152,7 @@ def _ssh(root: Table, folder: FilePath) -> SshSettings:
         config=ssh.read("config", existing, None),
         # a missing known_hosts is no mistake here: it makes every host key unknown, and each node then says so
         known_hosts=ssh.read("known_hosts", _file(folder), None),
-        connect_timeout_s=ssh.read("connect_timeout", _duration(0.5, 120.0), None),
+        connect_timeout_s=ssh.read("connect_timeout", _duration(0.5, 120.0), 5.0),
     )
 
 
@@ -387,12 +386,12 @@ def _unknown(raw: object, names: tuple[str, ...], what: str) -> str:
 
 
 def _ssh_target(raw: object) -> str:
-    value = _text(raw)
-    found = _SSH_TARGET.fullmatch(value)
-    if found is None:
-        raise ValueError(f'{shown(raw)} is no ssh target; write an ssh_config alias, "user@host:port" or "local"')
-    if found[1] is not None:
-        _port(int(found[1]))
+    value = _text(raw).strip()
+    if value != LOCAL:
+        try:
+            parse_target(value)
+        except ValueError as error:
+            raise ValueError(f'{error}, or "{LOCAL}" for this machine') from None
     return value
 
 

@@ -52,9 +52,13 @@ def shown(value: object, limit: int = 60) -> str:
         return "a table"
     if isinstance(value, list):
         return "a list"
-    text = "".join(c if c.isprintable() else "?" for c in str(value))
+    text = _printable(str(value))
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return f'"{text}"' if isinstance(value, str) else text
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -90,7 +94,8 @@ class Document:
         self._lines = Lines(text)
 
     def blame(self, path: KeyPath, text: str) -> None:
-        self.mistakes.append(Mistake(line=self.line(path), text=f"{dotted(path)}: {text}" if path else text))
+        whole = f"{dotted(path)}: {text}" if path else text
+        self.mistakes.append(Mistake(line=self.line(path), text=_printable(whole)))
 
     def line(self, path: KeyPath) -> int:
         return self._lines.of(path)

@@ -1,0 +1,263 @@
+"""The command line: options in, exit codes out. The work is in ``meshtop.commands``, loaded when it is asked for.
+
+Exit codes: 0 fine, 1 a fault of meshtop or a check that failed, 2 wrong usage or configuration, 3 no node could be
+reached, 128 + n after signal n (130 for Ctrl-C, 143 for SIGTERM), after clean-up. Machine output goes to standard
+output alone, messages to standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import click
+import msgspec
+
+import meshtop
+from meshtop import units
+from meshtop.config import MAX_INTERVAL_S, MIN_INTERVAL_S, ConfigErrors, MeshConfig, find, load
+
+if TYPE_CHECKING:
+    from meshtop.commands.screen import Look
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FOR_AT_MOST_S = 366 * 86_400.0
+
+
+class Duration(click.ParamType[float]):
+    """``200ms``, ``10s``, ``1h30m`` as seconds, within bounds."""
+
+    name = "duration"
+
+    def __init__(self, low_s: float, high_s: float) -> None:
+        self.low_s, self.high_s = low_s, high_s
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = units.parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not self.low_s <= seconds <= self.high_s:
+            low, high = units.spell_duration(self.low_s), units.spell_duration(self.high_s)
+            self.fail(f'"{value}" is out of range; write {low} to {high}', param, ctx)
+        return seconds
+
+
+class LazyGroup(click.Group):
+    """Commands of which the module is read only when they are run or listed."""
+
+    elsewhere: ClassVar[dict[str, str]] = {"lab": "meshtop.lab.commands:lab_group"}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self.elsewhere])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = self.elsewhere.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+_COMMON = (
+    click.option("-c", "--config", metavar="FILE", help="meshtop.toml; by default here, then in your config folder."),
+    click.option("--theme", metavar="NAME", help="Colours of the screen; `meshtop themes` lists them."),
+    click.option(
+        "--theme-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Themes of your own."
+    ),
+    click.option("--interval", type=Duration(MIN_INTERVAL_S, MAX_INTERVAL_S), metavar="1s", help="Sample this often."),
+    click.option("--log-file", metavar="FILE", help="Write a log for finding faults in meshtop."),
+    click.option("--ssh-config", metavar="FILE", help="Instead of what the file names, or ~/.ssh/config."),
+)  # fmt: skip
+
+
+def common(command: F) -> F:
+    """The global options, which may stand before or after the command's name; the later one counts."""
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+class Settings:
+    """The global options of one invocation."""
+
+    def __init__(self, earlier: Settings | None, **given: Any) -> None:
+        self.values: dict[str, Any] = dict(earlier.values) if earlier else {}
+        self.values.update({key: value for key, value in given.items() if value is not None})
+
+    def load(self, *, screen: bool) -> MeshConfig:
+        """Read the configuration, with the options in force over it. Raises ConfigErrors or a usage error."""
+        self.start_log(screen=screen)
+        read = load(find(self.values.get("config")))
+        if "interval" in self.values:
+            mesh = msgspec.structs.replace(read.mesh, interval_s=self.values["interval"])
+            read = msgspec.structs.replace(read, mesh=mesh)
+        if "ssh_config" in self.values:
+            file = Path(self.values["ssh_config"]).expanduser()
+            if not file.is_file():
+                raise click.UsageError(f"--ssh-config: {file} is no file")
+            read = msgspec.structs.replace(read, ssh=msgspec.structs.replace(read.ssh, config=str(file)))
+        return read
+
+    def start_log(self, *, screen: bool) -> None:
+        from meshtop.commands.log import log_to
+
+        try:
+            log_to(self.values.get("log_file"), screen=screen)
+        except OSError as error:
+            raise click.UsageError(f"--log-file: {self.values['log_file']}: {error.strerror}") from None
+
+    def look(self) -> Look:
+        from meshtop.commands.screen import Look
+
+        return Look(theme=self.values.get("theme"), theme_dir=self.values.get("theme_dir"))
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@common
+@click.version_option(meshtop.__version__, prog_name="meshtop")
+@click.pass_context
+def cli(context: click.Context, /, **given: Any) -> int:
+    """Watch the links of a small mesh of Linux servers: for every pair of nodes, why TCP is slow.
+
+    Without a command: the full-screen monitor.
+    """
+    context.obj = Settings(None, **given)
+    return _watch(context.obj) if context.invoked_subcommand is None else 0
+
+
+@cli.command()
+@common
+@click.pass_obj
+def watch(earlier: Settings, /, **given: Any) -> int:
+    """The full-screen monitor (the same as no command at all)."""
+    return _watch(Settings(earlier, **given))
+
+
+def _watch(settings: Settings) -> int:
+    from meshtop.commands import running, screen
+
+    config = settings.load(screen=True)
+    screen.check_terminal()
+    return running.run(partial(screen.watch, config, settings.look()))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="One document of schema meshtop.snapshot/1.")
+@click.option("--for", "window_s", type=Duration(0.1, 3600.0), default="10s", show_default=True, metavar="TIME",
+              help="Collect that long, once every node is up or has failed.")  # fmt: skip
+@common
+@click.pass_obj
+def snapshot(earlier: Settings, /, as_json: bool, window_s: float, **given: Any) -> int:
+    """Collect for a while without a screen, print the state once."""
+    from meshtop.commands import headless, running
+
+    config = Settings(earlier, **given).load(screen=False)
+    return running.run(partial(headless.snapshot, config, window_s, as_json=as_json))
+
+
+@cli.command()
+@click.option("--for", "for_s", type=Duration(0.1, _FOR_AT_MOST_S), metavar="TIME",
+              help="End after that long, counted from when every node is up or has failed.")  # fmt: skip
+@common
+@click.pass_obj
+def stream(earlier: Settings, /, for_s: float | None, **given: Any) -> int:
+    """Events as they happen on standard output, one JSON object a line."""
+    from meshtop.commands import headless, running
+
+    config = Settings(earlier, **given).load(screen=False)
+    return running.run(partial(headless.stream, config, for_s))
+
+
+@cli.command()
+@click.option("--no-tui", is_flag=True, help="Print tables instead of drawing a screen.")
+@click.option(
+    "--for", "for_s", type=Duration(1.0, _FOR_AT_MOST_S), metavar="TIME", help="With --no-tui: end after that long."
+)
+@common
+@click.pass_obj
+def demo(earlier: Settings, /, no_tui: bool, for_s: float | None, **given: Any) -> int:
+    """A five-node lab on this machine, as root, and the monitor on it. On leaving nothing stays."""
+    from meshtop.commands import screen
+    from meshtop.lab.netns import LabError
+
+    settings = Settings(earlier, **given)
+    if not no_tui:
+        screen.check_terminal()
+    settings.start_log(screen=not no_tui)
+    try:
+        return screen.demo(settings.look(), settings.values.get("interval"), tui=not no_tui, for_s=for_s)
+    except LabError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@cli.group()
+def config() -> None:
+    """The configuration file."""
+
+
+@config.command()
+@common
+@click.argument("file", required=False)
+@click.pass_obj
+def check(earlier: Settings, /, file: str | None, **given: Any) -> int:
+    """Read the file, report every mistake at once. Exit code 2 if there is one."""
+    settings = Settings(earlier, **given)
+    if file is not None:
+        settings.values["config"] = file
+    read = settings.load(screen=False)
+    nodes, paths = len(read.mesh.nodes), len(read.mesh.paths)
+    links = paths * nodes * (nodes - 1)
+    click.echo(f"{read.path}: fine: {nodes} nodes, {paths} {'path' if paths == 1 else 'paths'}, {links} directed links")
+    return 0
+
+
+@cli.command()
+@common
+@click.pass_obj
+def themes(earlier: Settings, /, **given: Any) -> int:
+    """The themes that there are, and where each comes from."""
+    from meshtop.commands.themes import listing
+
+    code, lines, problems = listing(Settings(earlier, **given).values.get("theme_dir"))
+    for line in lines:
+        click.echo(line)
+    for problem in problems:
+        click.echo(f"meshtop: {problem}", err=True)
+    return code
+
+
+def main() -> None:
+    """The entry point ``meshtop``."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = cli.main(prog_name="meshtop", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at its end.
+        sys.stdout = None
+        return 0
+    except ConfigErrors as error:
+        for line in error.lines():
+            click.echo(line, err=True)
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""``meshtop snapshot`` and ``meshtop stream``: the same collection without a screen. Nothing here loads textual."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+
+import click
+import msgspec
+
+from meshtop import compose
+from meshtop.commands import plain
+from meshtop.commands.output import Lines
+from meshtop.commands.running import FINE, NO_NODE, beside
+from meshtop.config import MeshConfig
+from meshtop.engine.snapshot import LogEvent, Snapshot
+from meshtop.monitor import Monitor
+
+# What is still in the pipe when a stream ends; a reader that takes longer than this is not reading.
+FLUSH_S = 2.0
+
+
+async def snapshot(config: MeshConfig, window_s: float, *, as_json: bool) -> int:
+    """Collect for ``window_s`` once every node is up or has failed, print the state, return the exit code."""
+    monitor = compose.watch(config)
+
+    async def collect() -> Snapshot:
+        await monitor.settled()
+        if _any_up(monitor.snapshot()):
+            await asyncio.sleep(window_s)
+        return monitor.snapshot(window_s)
+
+    state = await beside(monitor, collect())
+    text = msgspec.json.encode(state) if as_json else plain.table(state, config.mesh).encode()
+    with contextlib.suppress(BrokenPipeError):  # who reads it has seen enough
+        _write(text + b"\n")
+    return _verdict(state)
+
+
+async def stream(config: MeshConfig, for_s: float | None) -> int:
+    """Events to standard output, one JSON object a line, for ``for_s`` once settled or until interrupted."""
+    monitor = compose.watch(config)
+    lines = Lines(sys.stdout.fileno(), _lost(monitor))
+    encoder = msgspec.json.Encoder()
+    monitor.listen(lambda event: lines.put(encoder.encode(event) + b"\n"))
+
+    async def collect() -> Snapshot:
+        await monitor.settled()
+        state = monitor.snapshot()
+        if _any_up(state):
+            await _at_most(for_s, lines.closed)
+        return state
+
+    try:
+        state = await beside(monitor, collect())
+    finally:
+        await lines.flush(FLUSH_S)
+    if lines.closed.is_set():
+        return FINE  # who read the stream has seen enough
+    return _verdict(state)
+
+
+def _any_up(state: Snapshot) -> bool:
+    return any(node.state in ("up", "silent") or node.samples for node in state.nodes)
+
+
+def _verdict(state: Snapshot) -> int:
+    for node in state.nodes:
+        if node.state in ("down", "connecting"):
+            why = node.reason or "no session"
+            click.echo(f"meshtop: {node.name} is {node.state}: {why}{f'; {node.cure}' if node.cure else ''}", err=True)
+    if _any_up(state):
+        return FINE
+    click.echo("meshtop: no node could be reached", err=True)
+    return NO_NODE
+
+
+async def _at_most(for_s: float | None, ended: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(for_s):
+            await ended.wait()
+
+
+def _lost(monitor: Monitor) -> Callable[[int], bytes]:
+    def tell(count: int) -> bytes:
+        text = f"{count} events lost: whoever reads this stream was too slow"
+        return msgspec.json.encode(LogEvent(at=monitor.snapshot().at, node=None, level="warning", text=text)) + b"\n"
+
+    return tell
+
+
+def _write(data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(sys.stdout.fileno(), left) :]

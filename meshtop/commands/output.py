@@ -1,0 +1,68 @@
+"""Standard output as a stream of lines that a slow or vanished reader cannot hold up.
+
+``write(2)`` on a full pipe waits for its reader. In the event loop that would stop the collection, so a thread writes,
+from a bounded queue; what does not fit is counted, and the count is told as an event of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import threading
+from collections.abc import Callable
+
+# 2,000 links once a second for half a minute; a reader that is further behind has stopped reading.
+MAX_WAITING_LINES = 65_536
+
+
+class Lines:
+    """Lines of bytes to a file descriptor, each written whole and at once. ``closed`` is set when the reader has gone;
+    ``flush`` waits for what is still to be written."""
+
+    def __init__(self, fd: int, tell_lost: Callable[[int], bytes], limit: int = MAX_WAITING_LINES) -> None:
+        self._fd = fd
+        self._tell_lost = tell_lost
+        self._waiting: queue.Queue[bytes | None] = queue.Queue(limit)
+        self._lost = 0
+        self._loop = asyncio.get_running_loop()
+        self.closed = asyncio.Event()
+        self._done = asyncio.Event()
+        self._thread = threading.Thread(target=self._write_all, name="stdout", daemon=True)
+        self._thread.start()
+
+    def put(self, line: bytes) -> None:
+        """Queue one line; it ends in a newline. Never blocks."""
+        try:
+            if self._lost:
+                self._waiting.put_nowait(self._tell_lost(self._lost))
+                self._lost = 0
+            self._waiting.put_nowait(line)
+        except queue.Full:
+            self._lost += 1
+
+    async def flush(self, patience_s: float) -> None:
+        """Write what waits, for that long at most: who does not read does not hold up the end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while not self._done.is_set():
+                    try:
+                        self._waiting.put_nowait(None)
+                        await self._done.wait()
+                    except queue.Full:
+                        await asyncio.sleep(0.05)  # the thread will make room, or the time runs out
+
+    def _write_all(self) -> None:
+        try:
+            while (line := self._waiting.get()) is not None:
+                left = memoryview(line)
+                while left:
+                    left = left[os.write(self._fd, left) :]
+        except OSError:
+            self._tell(self.closed)  # the reader has gone, or the disk behind a redirection is full
+        self._tell(self._done)
+
+    def _tell(self, event: asyncio.Event) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is over: nobody waits any more
+            self._loop.call_soon_threadsafe(event.set)

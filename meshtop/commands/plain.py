@@ -1,0 +1,76 @@
+"""A snapshot as plain text: one table of nodes, one of links, for people and for pipes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from meshtop.engine.snapshot import LinkView, NodeView, Snapshot
+from meshtop.model import Mesh
+from meshtop.units import UNKNOWN, format_age, format_duration, format_ms, format_pct, format_rate
+
+_NODE_HEAD = ("node", "state", "age", "samples", "ssh ms", "retx", "cpu", "kernel", "ss", "")
+_LINK_HEAD = ("link", "state", "rtt ms", "base", "full", "pdv", "loss", "full", "rate", "retx", "flows", "")
+_RIGHT_FROM = 2  # the figures; name and state read better from the left
+
+
+def table(state: Snapshot, mesh: Mesh) -> str:
+    """Nodes, then the links path by path in the order of the configuration."""
+    up = sum(node.state == "up" for node in state.nodes)
+    parts = [
+        f"{state.mesh} at {state.at}: {up}/{len(state.nodes)} nodes up, over {format_duration(state.window_s)}",
+        _aligned(_NODE_HEAD, map(_node, state.nodes)),
+    ]
+    for path in mesh.paths:
+        links = [link for link in state.links if link.path == path.name]
+        if links:
+            parts.append(f"{path.name} ({path.kind})\n{_aligned(_LINK_HEAD, map(_link, links))}")
+    return "\n\n".join(parts)
+
+
+def _node(node: NodeView) -> tuple[str, ...]:
+    name = node.name if node.label is None else f"{node.name} ({node.label})"
+    notes = [node.reason or "", *node.problems]
+    return (
+        name,
+        node.state,
+        format_age(node.sample_age_s),
+        str(node.samples) + (f"-{node.missed}" if node.missed else "") + (f"+{node.late} late" if node.late else ""),
+        format_ms(node.ssh_rtt_ms),
+        format_pct(node.tcp.retrans_pct),
+        format_pct(node.cost.cpu_pct),
+        node.kernel or UNKNOWN,
+        node.ss or UNKNOWN,
+        "; ".join(note for note in notes if note),
+    )
+
+
+def _link(link: LinkView) -> tuple[str, ...]:
+    return (
+        f"{link.src} → {link.dst}",
+        link.state,
+        format_ms(link.rtt_ms),
+        format_ms(link.rtt_baseline_ms),
+        format_ms(link.rtt_full_ms),
+        format_ms(link.pdv_ms),
+        format_pct(link.loss_pct),
+        format_pct(link.loss_full_pct),
+        format_rate(link.tx_bps),
+        format_pct(link.retrans_pct),
+        UNKNOWN if link.flows is None else str(link.flows),
+        link.reason or "",
+    )
+
+
+def _aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell. The last one runs on to the right. Widths count characters: a label of
+    double-width ones shifts its own row only."""
+    every = [head, *rows]
+    widths = [max(len(row[column]) for row in every) for column in range(len(head) - 1)]
+    lines = []
+    for row in every:
+        cells = [
+            cell.rjust(width) if column >= _RIGHT_FROM else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row[:-1], widths, strict=True))
+        ]
+        lines.append("  ".join([*cells, row[-1]]).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,69 @@
+"""Running a command's event loop, so that signals end it in an orderly way with the exit code that cli.md's users
+expect: 130 after SIGINT, 143 after SIGTERM, 129 after SIGHUP (128 + the signal, as shells count).
+
+The first signal asks; what was started is cleaned up. A second SIGINT or SIGTERM ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from meshtop.monitor import Monitor
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FINE, FOUND_FAILURE, WRONG_USAGE, NO_NODE, INTERRUPTED = 0, 1, 2, 3, 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run(main: Callable[[], Awaitable[int]]) -> int:
+    """Run ``main`` to its exit code, or to that of the signal which ended it."""
+    return asyncio.run(_guarded(main))
+
+
+async def _guarded(main: Callable[[], Awaitable[int]]) -> int:
+    loop = asyncio.get_running_loop()
+    work = asyncio.ensure_future(main())
+    caught: list[signal.Signals] = []
+
+    def on_signal(number: signal.Signals) -> None:
+        caught.append(number)
+        work.cancel()
+        for each in SIGNALS:
+            loop.remove_signal_handler(each)  # the default again: the next one ends the process
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if caught:
+            return 128 + caught[0]
+        raise
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def beside(monitor: Monitor, body: Coroutine[Any, Any, T]) -> T:
+    """``body``'s result, with ``monitor`` running beside it; a fault of either ends both. Both are over on return."""
+    watching = asyncio.create_task(monitor.run(), name="monitor")
+    work = asyncio.create_task(body, name="front end")
+    try:
+        await asyncio.wait({watching, work}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            watching.result()  # raises: a monitor never ends by itself otherwise
+            raise RuntimeError("the monitor ended by itself")
+        return work.result()
+    finally:
+        watching.cancel()
+        work.cancel()
+        for outcome in await asyncio.gather(watching, work, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                _log.debug("at the end", exc_info=outcome)

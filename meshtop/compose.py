@@ -1,0 +1,52 @@
+"""How the parts are put together: config → transports → collector and prober → a Monitor.
+
+Everything heavy is imported when it is needed and not before, and beside the event loop, so that a screen is painted
+while asyncssh (0.16 s) is still being read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+
+from meshtop.collect.clock import Clock
+from meshtop.config import LOCAL, MeshConfig
+from meshtop.model import NodeName
+from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink
+from meshtop.transport.base import Transport
+
+
+def watch(config: MeshConfig, raw_tap: RawTap | None = None) -> Monitor:
+    """A monitor of the mesh that this file describes. ``raw_tap`` sees every raw frame as it came."""
+
+    async def connect(sink: Sink, clock: Clock) -> tuple[Collecting, Probing | None]:
+        await asyncio.to_thread(_read_the_heavy_ones, config)
+        from meshtop.collect.collector import Collector
+        from meshtop.collect.prober import OperatorProber
+
+        collector = Collector(config.mesh, _transports(config), sink, clock, raw_tap)
+        return collector, OperatorProber(config.mesh, sink, clock)
+
+    return Monitor(config.mesh, connect)
+
+
+def _read_the_heavy_ones(config: MeshConfig) -> None:
+    importlib.import_module("meshtop.collect.collector")
+    if set(config.targets.values()) != {LOCAL}:
+        importlib.import_module("meshtop.transport.ssh")
+
+
+def _transports(config: MeshConfig) -> dict[NodeName, Transport]:
+    from meshtop.transport.local import LocalTransport
+    from meshtop.transport.ssh import SshTransport
+    from meshtop.transport.ssh_config import SshOptions
+
+    options = SshOptions(
+        config=None if config.ssh.config is None else (config.ssh.config,),
+        known_hosts=config.ssh.known_hosts,
+        connect_timeout_s=config.ssh.connect_timeout_s,
+    )
+    return {
+        name: LocalTransport() if target == LOCAL else SshTransport(target, options)
+        for name, target in config.targets.items()
+    }

@@ -1,0 +1,171 @@
+"""One mesh under watch: the engine, and the tasks that feed it. What every front end sees of both.
+
+Part of the composition root. It holds no rule of its own: bytes are collected elsewhere, judged in the engine, drawn in
+a front end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+import psutil
+
+from meshtop import units
+from meshtop.collect.clock import Clock
+from meshtop.config import MAX_INTERVAL_S, MIN_INTERVAL_S
+from meshtop.engine.engine import Engine
+from meshtop.engine.snapshot import Snapshot, StreamEvent, View
+from meshtop.model import AddMark, Command, EngineEvent, LogLine, Mark, Mesh, NodeName, ResetBaselines, SetInterval
+
+_log = logging.getLogger(__name__)
+
+# Time passes for the engine at least this often: a node is called silent after 3 s, and within 4 s.
+TICK_S = 0.5
+# Below a second psutil's CPU figure is mostly the granularity of the kernel's own accounting.
+OWN_COST_S = 2.0
+
+RawTap = Callable[[NodeName, int, float, bytes], None]
+
+
+class Collecting(Protocol):
+    """The part of ``collect.collector.Collector`` that is needed here."""
+
+    async def run(self) -> None: ...
+
+    async def set_interval(self, interval_s: float) -> None: ...
+
+    async def all_settled(self) -> None: ...
+
+
+class Probing(Protocol):
+    async def run(self) -> None: ...
+
+
+Sink = Callable[[EngineEvent], None]
+Connect = Callable[[Sink, Clock], Awaitable[tuple[Collecting, Probing | None]]]
+
+
+class Monitor:
+    """Implements the screens' Source. Everything but :meth:`run` is for callers in the same event loop."""
+
+    def __init__(self, mesh: Mesh, connect: Connect, clock: Clock | None = None) -> None:
+        """``connect`` makes the collector and the prober once the loop runs, so that what they import may come late."""
+        self._mesh = mesh
+        self._connect = connect
+        self._clock = clock or Clock()
+        self._engine = Engine(mesh)
+        self._collector: asyncio.Future[Collecting] | None = None
+        self._interval_s = mesh.interval_s
+        self._changed: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[StreamEvent], None]] = []
+        self._errands: set[asyncio.Task[None]] = set()
+        self._cpu_pct: float | None = None
+        self._rss_bytes: int | None = None
+
+    async def run(self) -> None:
+        """Watch until cancelled. Whatever was started is gone when this returns."""
+        ready = self._ready()
+        collector, prober = await self._connect(self.feed, self._clock)
+        ready.set_result(collector)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(collector.run(), name="collector")
+            tasks.create_task(self._let_time_pass(), name="ticks")
+            tasks.create_task(self._watch_own_cost(), name="own cost")
+            if prober is not None:
+                tasks.create_task(self._ping(prober), name="operator's pings")
+
+    async def settled(self) -> None:
+        """Until every node is up or has failed once."""
+        collector = await asyncio.shield(self._ready())
+        await collector.all_settled()
+
+    def snapshot(self, window_s: float = 10.0) -> Snapshot:
+        return self._engine.snapshot(self._clock.now(), window_s)
+
+    def listen(self, callback: Callable[[StreamEvent], None]) -> None:
+        """Every event of `meshtop stream`, as it happens."""
+        self._listeners.append(callback)
+
+    def feed(self, event: EngineEvent) -> None:
+        """The one way into the engine, for what nodes send and for what the operator does."""
+        self._publish(self._engine.receive(event))
+
+    # ── what the screens' Source asks for ────────────────────────────────────────────────────────────────────────────
+
+    def view(self) -> View:
+        view = self._engine.view(self._clock.now())
+        mesh = view.mesh
+        if mesh.interval_s != self._interval_s:
+            mesh = msgspec.structs.replace(mesh, interval_s=self._interval_s)
+        return msgspec.structs.replace(
+            view, mesh=mesh, operator_cpu_pct=self._cpu_pct, operator_rss_bytes=self._rss_bytes
+        )
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        self._changed.append(callback)
+
+    def send(self, command: Command) -> None:
+        """Raises ValueError for an interval that is out of range."""
+        match command:
+            case SetInterval(interval_s=interval_s):
+                if not MIN_INTERVAL_S <= interval_s <= MAX_INTERVAL_S:
+                    raise ValueError(f"the interval is {MIN_INTERVAL_S:g}s to {MAX_INTERVAL_S:g}s")
+                self._interval_s = interval_s
+                self._errand(self._set_interval(interval_s))
+                self._say(f"sampling every {units.spell_duration(interval_s)}")
+            case AddMark(text=text):
+                self.feed(Mark(at=self._clock.now(), text=text))
+            case ResetBaselines():
+                self._engine.reset_baselines()
+                self._say("baselines forgotten; they are learnt anew")
+
+    # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _ready(self) -> asyncio.Future[Collecting]:
+        if self._collector is None:
+            self._collector = asyncio.get_running_loop().create_future()
+        return self._collector
+
+    async def _let_time_pass(self) -> None:
+        while True:
+            self._publish(self._engine.tick(self._clock.now()))
+            await asyncio.sleep(TICK_S)
+
+    async def _watch_own_cost(self) -> None:
+        own = psutil.Process()
+        own.cpu_percent()
+        while True:
+            await asyncio.sleep(OWN_COST_S)
+            self._cpu_pct = own.cpu_percent()
+            self._rss_bytes = own.memory_info().rss
+
+    async def _ping(self, prober: Probing) -> None:
+        """A fault of the operator's own pings is said and ends them; the nodes go on being watched."""
+        try:
+            await prober.run()
+        except Exception as error:
+            _log.exception("the operator's pings ended")
+            self._say(f"the pings from this machine ended: {error!r}", level="error")
+
+    async def _set_interval(self, interval_s: float) -> None:
+        collector = await asyncio.shield(self._ready())
+        await collector.set_interval(interval_s)
+
+    def _errand(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    def _say(self, text: str, level: str = "info") -> None:
+        self.feed(LogLine(at=self._clock.now(), node=None, level="error" if level == "error" else "info", text=text))
+
+    def _publish(self, events: tuple[StreamEvent, ...]) -> None:
+        for event in events:
+            for listener in self._listeners:
+                listener(event)
+        for callback in self._changed:
+            callback()
