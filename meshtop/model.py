@@ -284,6 +284,7 @@ class NodeInfo(Value, frozen=True, kw_only=True):
     addresses: tuple[tuple[str, str], ...] | None = None  # (interface, address)
     processes: tuple[Process, ...] | None = None
     probe_cpu_s: float | None = None  # CPU seconds of the probe with all its children since it began
+    ssh_socket: tuple[str, int, str, int] | None = None  # of the session itself: local, port, peer, port
 
 
 class ProbeProblem(Value, frozen=True, kw_only=True):

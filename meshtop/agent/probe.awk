@@ -1,0 +1,326 @@
+# Runs on the node: turns the lines of the ticker, the pings and the slow beat into frames (docs/frames.md).
+# One process for the whole life of the probe: POSIX awk, tried with mawk, gawk and busybox awk. LC_ALL=C, so
+# that length() counts bytes.
+
+BEGIN {
+  ss = ENVIRON["MT_SS"]; one_line = ENVIRON["MT_ONE_LINE"]
+  probe = ENVIRON["MT_PROBE"]; key_cs = ENVIRON["MT_KEY"]; slow_cs = ENVIRON["MT_BEAT"]
+  most = ENVIRON["MT_MOST"]; clock_ticks = ENVIRON["MT_TICKS"] + 0
+  if (clock_ticks <= 0) clock_ticks = 100
+  boot = first_line("/proc/sys/kernel/random/boot_id")
+  gsub(/[^0-9a-f-]/, "", boot); if (boot == "") boot = "-"
+  LETTERS = "abcdefghijklmnopqrstuvwxyz"
+  PID["awk"] = "self"
+  SOURCE["m"] = "snmp"; SOURCE["t"] = "netstat"; SOURCE["d"] = "dev"; SOURCE["f"] = "softnet_stat"
+  n = split(ENVIRON["MT_PINGS"], OLD, " ")
+  for (i = 1; i <= n; i++) {
+    split(OLD[i], NEW, "/")
+    keep_row("g", NEW[1], NEW[2] " " NEW[3] " " NEW[4])
+  }
+  seq = 0; skipped = 0; strange = 0; pings = 0; slots = 0; last_slow = -1; last_key = 0; force = 1
+}
+
+{
+  kind = substr($0, 1, 2)
+  if (kind == "P ") ping_line()
+  else if (kind == "T ") tick($2, $3)
+  else if (kind == "N ") keep_row("i", $2, rest(3))
+  else if (kind == "C ") PID[$2] = $3
+  else if (kind == "X ") problem($2, rest(3))
+  else if (kind == "Q ") process_line()
+  else if (kind == "F ") force = 1
+  else if ($0 != "") strange++
+}
+
+function rest(from,   i, text) {
+  text = $from
+  for (i = from + 1; i <= NF; i++) text = text " " $i
+  return text
+}
+
+function first_line(path,   line) {
+  line = ""
+  getline line < path
+  close(path)
+  return line
+}
+
+function uptime(   line) {
+  line = first_line("/proc/uptime")
+  sub(/ .*/, "", line)
+  return line
+}
+
+# ── The body under construction, in pieces: appending to one long string would copy it each time ──────────────────
+
+function put(text) {
+  text = text "\n"
+  body_length += length(text)
+  piece = piece text
+  if (length(piece) > 8000) { PIECE[++pieces] = piece; piece = "" }
+}
+
+function emit(now, cs, key,   i, head) {
+  head = "@meshtop1 " boot " " probe " " seq " " now " " cs / 100 " " skipped " " (key ? "K" : "D") " " body_length "\n"
+  if (pieces == 0) printf "%s", head piece "@end\n"
+  else {
+    printf "%s", head
+    for (i = 1; i <= pieces; i++) { printf "%s", PIECE[i]; delete PIECE[i] }
+    printf "%s", piece "@end\n"
+  }
+  fflush()
+  pieces = 0; piece = ""; body_length = 0
+}
+
+# ── Rows: what the operator already has is in ROW, and only the difference goes out ────────────────────────────────
+
+function send(table, id, text,   name, change) {
+  name = table id
+  if (name in ROW) {
+    if (ROW[name] == text) return
+    change = difference(ROW[name], text, table == "s")
+    if (length(change) < length(text)) put(name " " change)
+    else put(name "=" text)
+  } else put(name "=" text)
+  ROW[name] = text
+}
+
+# Rows that come outside of ticks; sent with the next frame.
+function keep_row(table, id, text) {
+  if (id !~ /^[0-9a-z_]+$/) { strange++; return }
+  if (((table id) in KEPT) && KEPT[table id] == text) return
+  KEPT[table id] = text
+  STALE[table id] = 1
+}
+
+function drop_row(table, id) {
+  if (!((table id) in KEPT)) return
+  delete KEPT[table id]
+  STALE[table id] = 1
+}
+
+function problem(source, text) {
+  if (text == "") drop_row("x", source)
+  else keep_row("x", source, text)
+}
+
+function send_kept(key,   name) {
+  if (key) for (name in KEPT) STALE[name] = 1
+  for (name in STALE) {
+    if (name in KEPT) send(substr(name, 1, 1), substr(name, 2), KEPT[name])
+    else if (name in ROW) { put(name "-"); delete ROW[name] }
+    delete STALE[name]
+  }
+}
+
+# Letters skip tokens that stayed (a: none … y: 24, z: 25 and go on); then a number adds to the first number of the
+# next token, ~ replaces all from its first digit on, = the token, + puts one in before it, ! takes it out.
+function difference(old, new, named,   n, m, i, j, skip, out, o, c, po, pc, k) {
+  n = split(old, OLD, " "); m = split(new, NEW, " ")
+  i = j = 1; skip = 0; out = ""
+  while (i <= n || j <= m) {
+    if (i <= n && j <= m) {
+      o = OLD[i] ""; c = NEW[j] ""
+      if (o == c) { skip++; i++; j++; continue }
+      po = match(o, /[0-9]/) ? RSTART : length(o) + 1
+      pc = match(c, /[0-9]/) ? RSTART : length(c) + 1
+      for (; skip >= 25; skip -= 25) out = out "z"
+      out = out substr(LETTERS, skip + 1, 1); skip = 0
+      if (po == pc && substr(o, 1, po - 1) == substr(c, 1, pc - 1)) {
+        out = out value_change(substr(o, po), substr(c, pc)); i++; j++
+        continue
+      }
+      if (!named || j <= 3) { out = out "=" c " "; i++; j++; continue }
+      k = named_ahead(substr(c, 1, pc - 1), i + 1, n)
+      if (k == 0) { out = out "+" c " "; j++; continue }
+      for (; i < k; i++) out = out "!a"
+      out = substr(out, 1, length(out) - 1)
+      continue
+    }
+    for (; skip >= 25; skip -= 25) out = out "z"
+    out = out substr(LETTERS, skip + 1, 1); skip = 0
+    if (i > n) { out = out "+" NEW[j] " "; j++ } else { out = out "!"; i++ }
+  }
+  sub(/ $/, "", out)
+  return out
+}
+
+function value_change(old, new,   width, d) {
+  match(new, /^[0-9]+/); width = RLENGTH
+  match(old, /^[0-9]+/)
+  if (width > 0 && width < 16 && RLENGTH > 0 && RLENGTH < 16 && substr(new, width + 1) == substr(old, RLENGTH + 1) \
+      && (width == 1 || substr(new, 1, 1) != "0") && (RLENGTH == 1 || substr(old, 1, 1) != "0")) {
+    d = substr(new, 1, width) - substr(old, 1, RLENGTH)
+    if (d < 1000000000 && d > -1000000000) return d ""
+  }
+  return "~" new " "
+}
+
+function named_ahead(name, from, to,   k) {
+  if (name == "") return 0
+  if (to > from + 11) to = from + 11
+  for (k = from; k <= to; k++) {
+    match(OLD[k], /[0-9]/)
+    if ((RSTART ? substr(OLD[k], 1, RSTART - 1) : OLD[k] "") == name) return k
+  }
+  return 0
+}
+
+# ── Sockets ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# A line without what moves while nothing happens. Two lines are the same socket at rest when these are equal.
+function at_rest(line,   i, s, p, head) {
+  i = index(line, " ino:"); s = index(line, " send "); p = index(line, " pacing_rate ")
+  if (i > 0 && s > i && p > s) {
+    head = substr(line, 1, i)
+    gsub(/  +/, " ", head)
+    line = head substr(line, i + 1, s - i) substr(line, p)
+  } else {
+    gsub(/[ \t]+/, " ", line)
+    gsub(/ last(snd|rcv|ack):[0-9]+/, "", line)
+  }
+  if (index(line, "timer:(keepalive,")) sub(/timer:\(keepalive,[^,]*,/, "timer:(keepalive,", line)
+  return line
+}
+
+function socket(line, key,   rest_line, name, slot) {
+  total++
+  rest_line = at_rest(line)
+  if (rest_line in AT_REST) {
+    slot = AT_REST[rest_line]
+    SEEN[slot] = seq
+    if (!key) return
+  }
+  gsub(/[ \t]+/, " ", line)
+  if (!(rest_line in AT_REST)) {
+    split(line, NEW, " ")
+    name = NEW[4] " " NEW[5]
+    if (match(line, / sk:[0-9a-f]+/)) name = name substr(line, RSTART, RLENGTH)
+    if (name in SLOT) {
+      slot = SLOT[name]
+      delete AT_REST[RESTED[slot]]
+    } else {
+      if (live >= most) { over = 1; return }
+      slot = free_slots > 0 ? FREE[free_slots--] : ++slots
+      SLOT[name] = slot; NAME[slot] = name; live++
+    }
+    AT_REST[rest_line] = slot; RESTED[slot] = rest_line; SEEN[slot] = seq
+  }
+  sub(/ send [0-9.KMGT]+bps/, "", line)
+  gsub(/,/, " ,", line)
+  send("s", slot, line)
+}
+
+function sockets(key,   line, held, status, slot, n) {
+  total = 0; over = 0; held = ""; n = 0
+  while ((ss | getline line) > 0) {
+    n++
+    if (one_line) { socket(line, key); continue }
+    if (line ~ /^[ \t]/) { held = held line; continue }
+    if (held != "" && substr(held, 1, 6) != "State ") socket(held, key)
+    held = line
+  }
+  if (held != "" && substr(held, 1, 6) != "State ") socket(held, key)
+  status = close(ss)
+  if (status != 0 && n == 0) {
+    problem("ss", "ss ended with status " (status > 255 ? int(status / 256) : status))
+    return
+  }
+  problem("ss", over ? total " sockets match, the first " most " are followed" : "")
+  for (slot in SEEN) if (SEEN[slot] != seq) forget(slot)
+  put("S" total)
+}
+
+function forget(slot) {
+  delete SLOT[NAME[slot]]; delete NAME[slot]; delete AT_REST[RESTED[slot]]; delete RESTED[slot]; delete SEEN[slot]
+  if (("s" slot) in ROW) { put("s" slot "-"); delete ROW["s" slot] }
+  FREE[++free_slots] = slot; live--
+}
+
+# ── Counters, pings, processes ─────────────────────────────────────────────────────────────────────────────────────
+
+function counters(table, path, lazy,   line, n) {
+  n = 0
+  while ((getline line < path) > 0) {
+    n++
+    # Packets that a CPU took in are not worth the wire at every tick, drops and squeezes are.
+    if (lazy && ((table n) in ROW) && substr(line, 10, 17) == substr(ROW[table n], 10, 17)) continue
+    send(table, n, line)
+  }
+  close(path)
+  if (n == 0) problem(SOURCE[table], path " cannot be read")
+  else problem(SOURCE[table], "")
+  for (; ROWS[table] > n; ROWS[table]--) {
+    put(table ROWS[table] "-")
+    delete ROW[table ROWS[table]]
+  }
+  ROWS[table] = n
+}
+
+function ping_line(   now) {
+  if ($3 == "#tag") { PID["tag" $2] = $4; return }
+  if ($3 == "#run") PID["ping" $2] = $4
+  if ($3 == "#end") { delete PID["ping" $2]; delete PID["tag" $2] }
+  if ($2 !~ /^[0-9]+$/) { strange++; return }
+  now = uptime(); sub(/\./, "", now)
+  PING[++pings] = $2
+  PING_TEXT[pings] = now " " rest(3)
+}
+
+function send_pings(   i, name, text, change) {
+  for (i = 1; i <= pings; i++) {
+    name = "p" PING[i]; text = PING_TEXT[i]
+    change = name in ROW ? difference(ROW[name], text, 0) : text
+    put(name (name in ROW && length(change) < length(text) ? " " change : "=" text))
+    ROW[name] = text
+    delete PING[i]; delete PING_TEXT[i]
+  }
+  pings = 0
+}
+
+function process_line(   id) {
+  if ($2 == "begin") { for (id in OWNED) OWNED[id] = 0; return }
+  if ($2 == "end") {
+    for (id in OWNED) if (!OWNED[id]) { drop_row("q", id); delete OWNED[id] }
+    keep_row("i", "processes", "1")
+    return
+  }
+  OWNED[$2] = 1
+  keep_row("q", $2, rest(3))
+}
+
+function cpu_seconds(   name, path, line, sum) {
+  sum = 0
+  for (name in PID) {
+    path = "/proc/" PID[name] "/stat"
+    line = first_line(path)
+    if (line == "") continue
+    sub(/.*\) /, "", line)
+    split(line, NEW, " ")
+    sum += NEW[12] + NEW[13] + NEW[14] + NEW[15]
+  }
+  return sum / clock_ticks
+}
+
+# ── The tick ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function tick(asked, cs,   now, key, slow, name) {
+  now = uptime()
+  # Ticks pile up behind one that took long, or while nobody reads our output; only the newest is still true.
+  if ((now - asked) * 100 > cs) { skipped++; return }
+  seq++
+  key = force || (now - last_key) * 100 >= key_cs
+  slow = key || (now - last_slow) * 100 >= slow_cs
+  if (key) { force = 0; last_key = now; for (name in ROW) delete ROW[name] }
+  if (slow) { last_slow = now; keep_row("i", "cpu", sprintf("%.2f", cpu_seconds())) }
+  if (ss != "") sockets(key)
+  counters("m", "/proc/net/snmp", 0)
+  counters("t", "/proc/net/netstat", 0)
+  counters("d", "/proc/net/dev", 0)
+  counters("f", "/proc/net/softnet_stat", !slow)
+  send_kept(key)
+  send_pings()
+  if (strange) put("U" strange)
+  emit(now, cs, key)
+  strange = 0; skipped = 0
+}

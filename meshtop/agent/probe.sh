@@ -1,0 +1,301 @@
+# The probe: what runs on a node while meshtop watches it. POSIX sh (dash, bash, busybox ash); reads, never writes.
+#
+# It comes line by line through standard input after a preamble that sets the MT_ variables (meshtop/agent/probe.py);
+# from then on standard input holds control lines, and its end is the end of everything here.
+#
+#   top ─ main (reads control lines) ─┬─ ticker ─────────────────────────┐
+#    │                                └─ keeper ─ pings, their taggers ──┤
+#    └─ awk (writes frames) ◄──────────────── one pipe ──────────────────┘
+#
+# All times are in hundredths of a second of /proc/uptime.
+
+LC_ALL=C
+PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin
+export LC_ALL PATH
+cd /
+read -r _ _ _ _ group _ </proc/self/stat
+own=
+[ "$group" = $$ ] && own=1
+# A process group of our own lets one signal reach every process of the probe, orphans too.
+if [ -z "$own" ] && [ -z "$MT_REGROUPED" ] && command -v setsid >/dev/null 2>&1; then
+  export MT_REGROUPED=1
+  exec setsid /bin/sh -c "$s"
+fi
+top=$$
+main=
+ticker=
+keeper=
+
+die() {
+  [ "$own" ] && kill -9 0
+  kill -9 $ticker $keeper $main
+  exit 1
+}
+
+# There, and no zombie.
+alive() {
+  read -r _ _ state _ 2>/dev/null </proc/"$1"/stat && [ "$state" != Z ]
+}
+
+own_pid() {
+  read -r pid _ </proc/self/stat
+}
+
+# Uptime, as printed in $up, as a number in $now.
+clock() {
+  read -r up _ </proc/uptime
+  now=$((${up%.*} * 100 + 1${up#*.} - 100))
+}
+
+# $1 in seconds, as $seconds: with a fraction only where $2 says that the command takes one, else rounded up.
+in_seconds() {
+  part=$(($1 % 100))
+  seconds=$(($1 / 100))
+  [ $part = 0 ] && return
+  [ $part -lt 10 ] && part=0$part
+  if [ "$2" ]; then seconds=$seconds.$part; else seconds=$((seconds + 1)); fi
+}
+
+snooze() {
+  in_seconds "$1" "$sleep_fractions"
+  sleep $seconds
+}
+
+run_ticker() {
+  trap '' PIPE # a write that fails must be seen here, as it means that awk is gone
+  clock
+  next=$now
+  while :; do
+    if [ $now -ge $next ]; then
+      printf 'T %s %s\n' "$up" "$interval" || die
+      next=$((next + interval))
+      [ $next -le $now ] && next=$((now + interval - (now - next) % interval))
+    else
+      printf '\n' || die
+    fi
+    kill -0 $top && kill -0 $main || die
+    left=$((next - now))
+    [ $left -gt 200 ] && left=200
+    snooze $left
+    clock
+  done
+}
+
+start_ticker() {
+  run_ticker &
+  ticker=$!
+  printf 'C ticker %s\n' $ticker
+}
+
+learn_ping() {
+  ping_flags=
+  ping_fractions=
+  ping_known=
+  command -v ping >/dev/null || return
+  ping_known=1
+  case $(ping -V 2>&1) in
+    *iputils*)
+      ping_flags='-n -D'
+      ping_fractions=1
+      ;;
+  esac
+}
+
+# $1 number, $2 target, $3 payload, $4 interval, $5 delay. Its lines go out tagged with the number.
+run_ping() {
+  in_seconds "$4" $ping_fractions
+  {
+    [ "$5" -gt 0 ] && (snooze "$5")
+    own_pid
+    printf '#run %s %s\n' "$pid" "$seconds"
+    exec ping $ping_flags -i $seconds -s "$3" -w $ping_life "$2"
+  } 2>&1 </dev/null | {
+    own_pid
+    printf 'P %s #tag %s\n' "$1" "$pid"
+    while IFS= read -r line; do
+      printf 'P %s %s\n' "$1" "$line"
+    done
+    printf 'P %s #end\n' "$1"
+  } &
+}
+
+# Starts the pings, and those again that ended: at once after a long life, else after a while.
+tend_pings() {
+  for entry in $MT_PINGS; do
+    IFS=/
+    set -- $entry
+    unset IFS
+    eval "tagger=\$tagger_$1 since=\$since_$1"
+    if [ "$tagger" ]; then
+      kill -0 $tagger && continue
+      [ $((now - since)) -lt 2000 ] && continue
+      set -- "$1" "$2" "$3" "$4" 0
+    fi
+    run_ping "$@"
+    eval "tagger_$1=$! since_$1=$now"
+  done
+}
+
+first_line_of() {
+  command -v "$1" >/dev/null && "$@" 2>&1 </dev/null | { IFS= read -r line && printf '%s\n' "$line"; }
+}
+
+note() {
+  [ "$2" ] && printf 'N %s %s\n' "$1" "$2"
+}
+
+note_wall() {
+  wall=$(date +%s.%N)
+  case $wall in
+    *[!0-9.]* | *.) wall=$(date +%s) ;;
+  esac
+  clock
+  note wall "$wall $up"
+}
+
+note_what_it_is() {
+  read -r line </proc/sys/kernel/osrelease && note kernel "$line"
+  note uid "$(id -u)"
+  note ss "$(first_line_of ss -V)"
+  note iperf3 "$(first_line_of iperf3 --version)"
+  note ping "$(first_line_of ping -V)"
+  note ssh "$SSH_CONNECTION"
+  command -v ip >/dev/null && note addresses "$(ip -o addr | head -n 100 | while read -r _ interface family address _; do
+    case $family in
+      inet*) printf '%s=%s ' "${interface%%@*}" "${address%%/*}" ;;
+    esac
+  done)"
+}
+
+# Which process holds which socket. Lines go out whole and many at a time, as the pipe has other writers.
+note_owners() {
+  [ "$ss_owners" ] || return
+  eval "$ss_owners" | $awk '
+    function flush() { printf "%s", text; fflush(); text = "" }
+    BEGIN { text = "Q begin\n" }
+    match($0, / users:\(.* sk:/) {
+      line = substr($0, RSTART, RLENGTH)
+      if (length(line) > 900) next
+      id = line
+      sub(/.* ino:/, "", id)
+      sub(/ .*/, "", id)
+      sub(/\)\) .* ino:/, ")) ino:", line)
+      text = text "Q " id line "\n"
+      if (length(text) > 2500) flush()
+    }
+    END { text = text "Q end\n"; flush() }'
+}
+
+run_beat() {
+  note_wall
+  if [ "$1" ]; then
+    [ "$ping_known" ] && printf 'X ping\n' || printf 'X ping ping: not found\n'
+    note_what_it_is
+  fi
+  [ "$owners_are_dear" ] && [ -z "$1" ] && exit 0
+  clock
+  begun=$now
+  note_owners
+  clock
+  [ $((now - begun)) -lt 30 ]
+  exit
+}
+
+# The only one that counts the lease. It never writes to the pipe itself: that may block when nobody reads our frames.
+run_keeper() {
+  trap 'unheard=0' USR1
+  unheard=0
+  beating=
+  owners_are_dear=
+  rarely=0
+  often=0
+  while :; do
+    clock
+    rare=
+    [ $now -ge $rarely ] && rare=1
+    [ "$rare" ] && learn_ping
+    [ "$ping_known" ] && tend_pings
+    if [ $now -ge $often ] && ! { [ "$beating" ] && kill -0 $beating; }; then
+      # Where very many processes run, looking through them all took long; then it is done at the rare beats alone.
+      [ "$beating" ] && ! wait $beating && owners_are_dear=1
+      run_beat $rare &
+      beating=$!
+      often=$((now + MT_BEAT))
+      [ "$rare" ] && rarely=$((now + MT_RARE))
+    fi
+    snooze $MT_POLL
+    unheard=$((unheard + MT_POLL))
+    [ $unheard -ge $MT_LEASE ] && die
+    kill -0 $top && kill -0 $main || die
+  done
+}
+
+run_main() {
+  own_pid
+  main=$pid
+  trap '' USR1 # until the keeper has its own trap
+  run_keeper &
+  keeper=$!
+  printf 'C top %s\nC main %s\nC keeper %s\n' $top $main $keeper
+  printf 'X ss %s\n' "$ss_problem"
+  [ "$sleep_fractions" ] || printf 'X sleep knows whole seconds only: no interval under 1 s\n'
+  start_ticker
+  trap die HUP INT TERM
+  while IFS= read -r line <&3; do
+    case $line in
+      k)
+        alive $keeper && kill -USR1 $keeper || die
+        alive $ticker || start_ticker
+        ;;
+      f) printf 'F \n' ;;
+      i\ *[!0-9]*) ;;
+      i\ [1-9]*)
+        interval=${line#i }
+        kill -9 $ticker
+        wait $ticker
+        start_ticker
+        ;;
+    esac
+  done
+  die
+}
+
+sleep 0.01 2>/dev/null && sleep_fractions=1 || sleep_fractions=
+interval=$MT_INTERVAL
+ping_life=3600
+[ "$own" ] || ping_life=60
+awk=
+for name in mawk awk gawk 'busybox awk'; do
+  $name 'BEGIN { exit 0 }' >/dev/null 2>&1 </dev/null && awk=$name && break
+done
+if [ -z "$awk" ]; then
+  text='xawk=awk: not found'
+  clock
+  read -r boot </proc/sys/kernel/random/boot_id
+  printf '@meshtop1 %s %s 1 %s 1 0 K %s\n%s\n@end\n' "$boot" "$MT_PROBE" "$up" $((${#text} + 1)) "$text"
+  exit 1
+fi
+case $($awk -W version 2>/dev/null </dev/null) in
+  mawk*) awk="$awk -W interactive" ;;
+esac
+MT_TICKS=$(getconf CLK_TCK 2>/dev/null)
+MT_SS=
+MT_ONE_LINE=
+ss_owners=
+ss_problem=
+if [ -z "$MT_FILTER" ]; then
+  :
+elif ! command -v ss >/dev/null; then
+  ss_problem='ss: not found'
+else
+  # Old ones know no -O (one line), still older no -H (no header).
+  for flags in -tinmoeHO -tinmoeH -tinmoe; do
+    ss $flags "$MT_FILTER" >/dev/null 2>&1 && break
+  done
+  MT_SS="exec ss $flags \"$MT_FILTER\" 2>/dev/null"
+  ss_owners="ss -tnpeH \"$MT_FILTER\" 2>/dev/null"
+  [ $flags = -tinmoeHO ] && MT_ONE_LINE=1
+fi
+export MT_TICKS MT_SS MT_ONE_LINE MT_PROBE MT_KEY MT_BEAT MT_MOST MT_PINGS
+
+run_main 3<&0 </dev/null 2>/dev/null | exec $awk "$MT_AWK"
