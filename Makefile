@@ -1,0 +1,47 @@
+# Each target does all of its own set-up: the virtual environment from the lock file, and missing system tools.
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit check bench wheel-check lock clean venv
+
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+DEMO_ARGS ?=
+BIN := .venv/bin
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+venv: ## set up .venv alone
+	@scripts/venv.sh
+
+demo: venv ## as root: five nodes on this machine and the monitor on them; nothing stays
+	@scripts/tools.sh demo
+	@$(BIN)/meshtop demo $(DEMO_ARGS)
+
+test: venv ## as root: all tests, with real kernels, shells and SSH servers
+	@scripts/tools.sh test
+	@test "$$(id -u)" = 0 || { echo "meshtop: the tests of the lab need root; type: sudo make test (or, without them: make unit)" >&2; exit 1; }
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+unit: venv ## the tests that need neither root nor other tools
+	@$(BIN)/python -m pytest -m "not lab and not node" $(PYTEST_ARGS)
+
+check: venv ## format, lint, strict types, import rules
+	@$(BIN)/ruff format --check --quiet . || { echo "meshtop: some files are not formatted; type: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m pytest -q --no-header -p no:cacheprovider tests/test_imports.py
+
+bench: venv ## as root: what it costs, as a table and as JSON in benchmarks/results
+	@scripts/tools.sh test
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+wheel-check: venv ## build the wheel, install it elsewhere, use what it ships
+	@scripts/wheel-check.sh
+
+lock: ## renew requirements.lock; needs uv
+	@command -v uv >/dev/null || { echo "meshtop: needs uv; type: pipx install uv" >&2; exit 1; }
+	uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-emit-index-url --group dev pyproject.toml -o requirements.lock
+
+clean: ## remove what was made here
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
