@@ -1,0 +1,237 @@
+"""The full-screen monitor: takes views from a source, paints them at a bearable pace, sends back what is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from meshtop.engine.snapshot import View
+from meshtop.model import AddMark, Command, ResetBaselines, SetInterval
+from meshtop.ui import glyphs as glyph_sets
+from meshtop.ui import keys, terminal, theme
+from meshtop.ui.choices import Choices
+from meshtop.ui.dialogs.help import HelpDialog
+from meshtop.ui.dialogs.mark import MarkDialog
+from meshtop.ui.messages import ViewChanged
+from meshtop.ui.pace import HEARTBEAT_S, Pace
+from meshtop.ui.scene import Scene
+from meshtop.ui.screens.base import SceneScreen
+from meshtop.ui.screens.log import LogScreen
+from meshtop.ui.screens.overview import OverviewScreen
+from meshtop.ui.source import Source
+
+INTERRUPTED = 130  # exit code after a signal or ctrl+c
+# What + and - step through, within the bounds of the configuration.
+INTERVALS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+class MeshtopApp(App[None]):
+    """``background`` is run in the app's event loop from its start and cancelled at its end; the end waits until it has
+    cleaned up. ``ascii`` None: as the theme and the terminal have it. ``ticks`` is a monotonic clock in seconds.
+
+    After ``run()``, ``return_code`` is 0, 1 after an unhandled error, or 130 after a signal or ctrl+c.
+    """
+
+    CSS_PATH = "meshtop.tcss"
+    TITLE = "meshtop"
+    ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("everywhere")]
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        theme: str | None = None,
+        theme_dir: Path | None = None,
+        ascii: bool | None = None,
+        background: Callable[[], Awaitable[None]] | None = None,
+        keymap: Mapping[str, str] | None = None,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        no_color = "NO_COLOR" in os.environ
+        super().__init__(ansi_color=True if no_color else None)
+        self.source = source
+        self.choices = Choices()
+        self.key_table = keys.remapped(keymap or {})
+        self.animation_level = "none"  # nothing here moves for its own sake
+        self.frozen_at: float | None = None
+        self._background = background
+        self._background_done = asyncio.Event()
+        self._ticks = ticks
+        self._pace = Pace()
+        self._paint_pending = False
+        self._view: View = source.view()
+        self._view_at_tick = ticks()
+        self._asked_interval_s: float | None = None
+        self._frozen_scene: Scene | None = None
+        self._undo_signals: Callable[[], None] = lambda: None
+        self._dress(theme, theme_dir, ascii, no_color)
+        self.set_keymap(dict(keymap or {}))
+
+    def _dress(self, wanted: str | None, theme_dir: Path | None, ascii: bool | None, no_color: bool) -> None:
+        self.themes, problems = theme.load_themes(theme.search_path(theme_dir))
+        chosen, complaint = theme.choose(self.themes, theme.MONO_THEME if no_color else wanted)
+        self._theme_problems = (*problems, *((complaint,) if complaint else ()))
+        for known in self.themes.values():
+            self.register_theme(known.base)
+        self.register_theme(chosen.base)
+        self.theme = chosen.name
+        self.palette = theme.palette(chosen)
+        if ascii is None:
+            encoding = getattr(sys.__stderr__, "encoding", None) or "ascii"
+            ascii = chosen.glyph_set == "ascii" or glyph_sets.terminal_is_poor(os.environ.get("TERM", ""), encoding)
+        self.glyphs = glyph_sets.ASCII if ascii else glyph_sets.UNICODE
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """So that Textual's own themes, which know nothing of links, can be shown too."""
+        return theme.emergency_theme().base.variables
+
+    # ── from the start to the end ────────────────────────────────────────────────────────────────────────────────
+
+    def on_mount(self) -> None:
+        self._undo_signals = terminal.on_ending_signals(self._interrupted)
+        self.push_screen(OverviewScreen())
+        for problem in self._theme_problems:
+            self.say(problem, severity="warning")
+        self.source.subscribe(self._source_changed)
+        self.set_interval(HEARTBEAT_S / 2, self._heartbeat)
+        if self._background is not None:
+            self.run_worker(self._run_background(self._background), name="background", exit_on_error=True)
+        else:
+            self._background_done.set()
+
+    async def on_unmount(self) -> None:
+        self._undo_signals()
+        self.workers.cancel_all()
+        await self._background_done.wait()
+
+    async def _run_background(self, background: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await background()
+        finally:
+            self._background_done.set()
+
+    def _interrupted(self) -> None:
+        self.exit(return_code=INTERRUPTED)
+
+    # ── painting ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def interval_s(self) -> float:
+        """The sampling interval in force: the last one asked for, else the mesh's."""
+        return self._asked_interval_s or self._view.mesh.interval_s
+
+    def scene(self) -> Scene:
+        """What to paint now. While frozen, what was painted then."""
+        if self._frozen_scene is not None:
+            return self._frozen_scene
+        now = self._ticks()
+        view = self.source.view()
+        if view.at != self._view.at:
+            self._view_at_tick = now
+        if view.mesh.interval_s != self._view.mesh.interval_s:
+            self._asked_interval_s = None  # the source says itself what is in force
+        self._view = view
+        return Scene(view, now - self._view_at_tick, self.interval_s)
+
+    def repaint(self) -> None:
+        """Paint now, for what the operator did himself."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, SceneScreen):
+                screen.show(self.scene())
+                break
+        self._pace.painted(self._ticks())
+
+    def _source_changed(self) -> None:
+        self.post_message(ViewChanged())
+
+    def on_view_changed(self) -> None:
+        if not self._paint_pending and self.frozen_at is None:
+            self._paint_pending = True
+            self.set_timer(self._pace.delay(self._ticks()), self._paint_news)
+
+    def _paint_news(self) -> None:
+        self._paint_pending = False
+        if self.frozen_at is None and terminal.takes_output():
+            self.repaint()
+
+    def _heartbeat(self) -> None:
+        if self._pace.heartbeat_due(self._ticks()):
+            self._paint_news()
+
+    # ── what keys do everywhere ──────────────────────────────────────────────────────────────────────────────────
+
+    def action_interrupt(self) -> None:
+        self._interrupted()
+
+    def action_freeze(self) -> None:
+        if self.frozen_at is None:
+            scene = self.scene()
+            self.frozen_at, self._frozen_scene = scene.now_s, scene
+        else:
+            self.frozen_at = self._frozen_scene = None
+        self.repaint()
+
+    def action_interval(self, direction: int) -> None:
+        now = self.interval_s
+        further = [step for step in INTERVALS_S if (step > now if direction > 0 else step < now)]
+        if not further:
+            self.say(f"{now:g} s is the {'longest' if direction > 0 else 'shortest'} interval")
+            return
+        interval_s = further[0] if direction > 0 else further[-1]
+        if self.send(SetInterval(interval_s=interval_s)):
+            self._asked_interval_s = interval_s
+            self.repaint()
+
+    def action_reset_baselines(self) -> None:
+        if self.send(ResetBaselines()):
+            self.say("Baselines are learnt anew.")
+
+    def action_help(self) -> None:
+        self.push_screen(HelpDialog(self.key_table, self.glyphs, self.palette))
+
+    def action_mark(self) -> None:
+        def marked(text: str | None) -> None:
+            if text is not None and self.send(AddMark(text=text)):
+                self.say("Marked.")
+
+        self.push_screen(MarkDialog(), marked)
+
+    def action_log_screen(self) -> None:
+        self.push_screen(LogScreen())
+        self.call_after_refresh(self.repaint)
+
+    async def action_back(self) -> None:
+        await self.pop_screen()
+        self.repaint()
+
+    def send(self, command: Command) -> bool:
+        """Ask the source for something; if it refuses, say why."""
+        try:
+            self.source.send(command)
+        except ValueError as error:
+            self.say(str(error), severity="warning")
+            return False
+        return True
+
+    def say(self, text: str, *, severity: str = "information") -> None:
+        """A toast. Never markup: the text may come from files and nodes."""
+        self.notify(
+            self.glyphs.text(text), severity="warning" if severity == "warning" else "information", markup=False
+        )
+
+    def on_screen_resume(self) -> None:
+        self.repaint()
+
+    def get_default_screen(self) -> Screen[None]:
+        return Screen(id="_default")

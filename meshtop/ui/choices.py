@@ -1,0 +1,72 @@
+"""What the operator looks at: pair, metric, paths. Kept by the app, shared by its screens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from meshtop.model import NodeName, PathName
+from meshtop.ui.metrics import MetricName
+from meshtop.ui.scene import TROUBLE, Scene
+
+
+@dataclass
+class Choices:
+    """``path`` None: all paths side by side. ``pair`` None: nothing was shown yet."""
+
+    metric: MetricName = "rtt"
+    pair: tuple[NodeName, NodeName] | None = None
+    path: PathName | None = None
+    all_paths: bool = False
+
+    def paths(self, scene: Scene) -> tuple[PathName, ...]:
+        """What stands side by side. The first configured path is what the screen opens on."""
+        names = tuple(path.name for path in scene.paths)
+        if self.all_paths:
+            return names
+        return (self.path if self.path in names else names[0],) if names else ()
+
+    def next_path(self, scene: Scene) -> None:
+        """The next path alone; after the last one all together; then the first again."""
+        names = [path.name for path in scene.paths]
+        if len(names) < 2:
+            return
+        if self.all_paths:
+            self.all_paths, self.path = False, names[0]
+            return
+        place = names.index(self.paths(scene)[0])
+        if place + 1 < len(names):
+            self.path = names[place + 1]
+        else:
+            self.all_paths = True
+
+    def settle(self, scene: Scene) -> None:
+        """Before the operator chose a pair, choose the worst one, else the first."""
+        names = [node.name for node in scene.view.mesh.nodes]
+        if self.pair is not None and set(self.pair) <= set(names):
+            return
+        worst = scene.worst_first[0] if scene.worst_first else None
+        if worst is not None and worst.state in TROUBLE:
+            self.pair = (worst.link.src, worst.link.dst)
+        elif len(names) >= 2:
+            self.pair = (names[0], names[1])
+
+    def move(self, scene: Scene, rows: int, columns: int) -> None:
+        """One step in the matrix; the diagonal, where no link is, is stepped over."""
+        names = [node.name for node in scene.view.mesh.nodes]
+        if self.pair is None or len(names) < 2:
+            return
+        row, column = (names.index(name) for name in self.pair)
+        row, column = row + rows, column + columns
+        if row == column:
+            row, column = row + rows, column + columns
+        if 0 <= row < len(names) and 0 <= column < len(names):
+            self.pair = (names[row], names[column])
+
+    def move_in_list(self, pairs: Sequence[tuple[NodeName, NodeName]], step: int) -> None:
+        """One step in a list of pairs, which may hold the same pair once a path."""
+        distinct = list(dict.fromkeys(pairs))
+        if not distinct:
+            return
+        place = distinct.index(self.pair) if self.pair in distinct else -step
+        self.pair = distinct[min(max(place + step, 0), len(distinct) - 1)]

@@ -1,0 +1,73 @@
+"""What every key does, written from the table of keys, and what the signs mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from meshtop.ui import keys
+from meshtop.ui.glyphs import Glyphs
+from meshtop.ui.keys import Key
+from meshtop.ui.scene import ShownState
+from meshtop.ui.theme import Palette
+
+_MEANINGS: tuple[tuple[ShownState, str], ...] = (
+    ("idle", "idle: nothing to judge by"),
+    ("ok", "ok: probes answered or TCP progressing"),
+    ("degraded", "degraded: RTT over twice its baseline, or goodput collapsed"),
+    ("lossy", "lossy: over 1 % of probes or segments lost in 10 s"),
+    ("stalled", "stalled: data waits and nothing is acknowledged"),
+    ("down", "down: pings had been answered, now none, and no TCP progress"),
+    ("no-data", "no data, or data too old to be believed"),
+)
+_HEADINGS = {"everywhere": "Everywhere", "go": "Go", "act": "Act"}
+
+
+class HelpDialog(ModalScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *keys.bindings("dialog"),
+        ("question_mark,q", "dismiss_dialog", "close"),
+    ]
+
+    def __init__(self, table: Iterable[Key], glyphs: Glyphs, palette: Palette) -> None:
+        super().__init__(id="help")
+        self._text = help_text(table, glyphs, palette)
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="help-box"):
+            yield Static(self._text, markup=False, id="help-text")
+
+    def action_dismiss_dialog(self) -> None:
+        self.dismiss(None)
+
+
+def help_text(table: Iterable[Key], glyphs: Glyphs, palette: Palette) -> Text:
+    text = Text()
+    entries = tuple(table)
+    for group, heading in _HEADINGS.items():
+        text.append(f"{heading}\n", palette.title)
+        for key in entries:
+            if key.group == group and key.scope != "dialog":
+                signs = " ".join(keys.sign(name, words=True) for name in key.keys)
+                text.append(f"  {glyphs.fit(signs, 10)}", palette.key)
+                where = " (log)" if key.scope == "log" else ""
+                text.append(glyphs.text(f"{key.help}{where}\n"), palette.text)
+        text.append("\n")
+    text.append("Signs\n", palette.title)
+    for state, meaning in _MEANINGS:
+        text.append(f"  {glyphs.states[state]}         ", palette.states_bold[state])
+        text.append(glyphs.text(f"{meaning}\n"), palette.text)
+    text.append(f"  {glyphs.lost}         ", palette.states_bold["stalled"])
+    text.append("a probe that was lost; an empty place was not measured\n", palette.text)
+    text.append("\n")
+    text.append("Rows send, columns receive. Grey is old: the cell says how old.\n", palette.dim)
+    text.append("Figures are coloured by the link's own baseline.\n", palette.dim)
+    text.append(glyphs.text("– is not known, which is not 0."), palette.dim)
+    return text

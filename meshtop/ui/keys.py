@@ -1,0 +1,167 @@
+"""Every key of the screen as one table: what it does, where, and how it is called.
+
+Bindings have ids, so that a keymap can move them (textual.app.App.set_keymap). The footer and the help are written from
+this table; a key that is not here does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Literal
+
+from textual.binding import Binding
+
+Scope = Literal["everywhere", "overview", "log", "dialog"]
+Group = Literal["everywhere", "go", "act"]
+
+# Scopes whose keys are live at the same time. A dialog takes the keyboard for itself.
+_TOGETHER: Mapping[Scope, frozenset[Scope]] = {
+    "everywhere": frozenset({"everywhere", "overview", "log"}),
+    "overview": frozenset({"everywhere", "overview"}),
+    "log": frozenset({"everywhere", "log"}),
+    "dialog": frozenset({"dialog"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """``keys`` are Textual's names. ``footer``: place in the footer, smaller ones survive longer on a narrow screen;
+    None keeps it out. Keys of one ``label`` stand there together."""
+
+    id: str
+    keys: tuple[str, ...]
+    scope: Scope
+    group: Group
+    action: str
+    label: str
+    help: str
+    footer: int | None = None
+
+
+KEYS: tuple[Key, ...] = (
+    Key("select.up", ("up",), "overview", "go", "screen.move(-1, 0)", "select", "Select the link above", 4),
+    Key("select.down", ("down",), "overview", "go", "screen.move(1, 0)", "select", "Select the link below", 4),
+    Key("select.left", ("left",), "overview", "go", "screen.move(0, -1)", "select", "Select the link to the left", 4),
+    Key("select.right", ("right",), "overview", "go", "screen.move(0, 1)", "select", "Select the link to the right", 4),
+    Key("metric.rtt", ("1",), "overview", "go", "screen.metric('rtt')", "metric", "Round trip and its inflation", 3),
+    Key("metric.rate", ("2",), "overview", "go", "screen.metric('rate')", "metric", "Rate acknowledged, flows", 3),
+    Key("metric.retx", ("3",), "overview", "go", "screen.metric('retx')", "metric", "Retransmissions", 3),
+    Key("metric.loss", ("4",), "overview", "go", "screen.metric('loss')", "metric", "Loss of small and full probes", 3),
+    Key("metric.stall", ("5",), "overview", "go", "screen.metric('stall')", "metric", "Stalls", 3),
+    Key("path.next", ("p",), "overview", "go", "screen.next_path", "path",
+        "Next path; all side by side where they fit", 6),
+    Key("log.open", ("l",), "overview", "go", "app.log_screen", "log", "The whole log", 9),
+    Key("mark.add", ("m",), "everywhere", "act", "app.mark", "mark", "Put a mark into the log, with a few words", 7),
+    Key("log.close", ("escape", "l"), "log", "go", "app.back", "back", "Back to the overview", 3),
+    Key("log.up", ("up",), "log", "go", "screen.scroll_by(-1)", "scroll", "Earlier", 4),
+    Key("log.down", ("down",), "log", "go", "screen.scroll_by(1)", "scroll", "Later", 4),
+    Key("log.page_up", ("pageup",), "log", "go", "screen.scroll_page(-1)", "page", "A page earlier"),
+    Key("log.page_down", ("pagedown",), "log", "go", "screen.scroll_page(1)", "page", "A page later"),
+    Key("log.end", ("end",), "log", "go", "screen.follow", "newest", "The newest lines, and follow them"),
+    Key("app.quit", ("q",), "everywhere", "everywhere", "app.quit", "quit", "Leave meshtop", 2),
+    Key("app.interrupt", ("ctrl+c",), "everywhere", "everywhere", "app.interrupt", "interrupt",
+        "Leave meshtop as interrupted (exit code 130)"),
+    Key("app.help", ("question_mark",), "everywhere", "everywhere", "app.help", "help", "This page", 1),
+    Key("app.freeze", ("space",), "everywhere", "everywhere", "app.freeze", "freeze",
+        "Stop painting and go on; collecting never stops", 5),
+    Key("app.interval_longer", ("plus",), "everywhere", "everywhere", "app.interval(1)", "interval",
+        "Sample less often", 8),
+    Key("app.interval_shorter", ("minus",), "everywhere", "everywhere", "app.interval(-1)", "interval",
+        "Sample more often", 8),
+    Key("app.reset_baselines", ("ctrl+r",), "everywhere", "everywhere", "app.reset_baselines", "reset baselines",
+        "Forget every link's usual RTT and learn it anew"),
+    Key("dialog.close", ("escape",), "dialog", "everywhere", "screen.dismiss_dialog", "close", "Close a dialog"),
+)  # fmt: skip
+
+_SIGNS = {
+    "question_mark": "?", "plus": "+", "minus": "-", "space": "␣", "up": "↑", "down": "↓", "left": "←", "right": "→",
+    "escape": "esc", "pageup": "pgup", "pagedown": "pgdn",
+}  # fmt: skip
+_NAMES = {"space": "space"}  # in the help there is room for the word
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two bindings that one key would have to serve in scopes that are live together."""
+
+    key: str
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return f'key "{self.key}" is bound to both {self.first} and {self.second}'
+
+
+def clashes(table: Iterable[Key] = KEYS) -> tuple[Clash, ...]:
+    return tuple(
+        Clash(key, one.id, other.id)
+        for one, other in combinations(table, 2)
+        if other.scope in _TOGETHER[one.scope]
+        for key in one.keys
+        if key in other.keys
+    )
+
+
+def remapped(keymap: Mapping[str, str], table: Iterable[Key] = KEYS) -> tuple[Key, ...]:
+    """``table`` with other keys for the ids in ``keymap`` (``{"app.quit": "Q,ctrl+q"}``).
+
+    Raises ValueError for an id that is not there and for keys that would then serve two bindings.
+    """
+    keys = tuple(table)
+    ids = {key.id for key in keys}
+    for binding in keymap:
+        if binding not in ids:
+            raise ValueError(f'no binding is called "{binding}"; there are {", ".join(sorted(ids))}')
+    moved = tuple(
+        replace(key, keys=tuple(part.strip() for part in keymap[key.id].split(","))) if key.id in keymap else key
+        for key in keys
+    )
+    if found := clashes(moved):
+        raise ValueError("; ".join(map(str, found)))
+    return moved
+
+
+def bindings(*scopes: Scope) -> list[Binding]:
+    """The table's keys of ``scopes`` as Textual wants them."""
+    return [
+        Binding(",".join(key.keys), key.action, key.label, show=key.footer is not None, id=key.id)
+        for key in KEYS
+        if key.scope in scopes
+    ]
+
+
+def sign(key: str, *, words: bool = False) -> str:
+    """How a key is written on the screen."""
+    if words and key in _NAMES:
+        return _NAMES[key]
+    return _SIGNS.get(key, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One entry of the footer. ``place``: smaller ones survive longer; ``order``: where it stands."""
+
+    place: int
+    order: int
+    signs: str
+    label: str
+
+
+def hints(scope: Scope, table: Iterable[Key] = KEYS) -> tuple[Hint, ...]:
+    """The footer of a screen, most important first: keys that share a label are one entry."""
+    grouped: dict[tuple[int, str], list[str]] = {}
+    for key in table:
+        if key.footer is not None and key.scope in ("everywhere", scope):
+            grouped.setdefault((key.footer, key.label), []).append(sign(key.keys[0]))
+    listed = [
+        Hint(place, order, _joined(signs), label) for order, ((place, label), signs) in enumerate(grouped.items())
+    ]
+    return tuple(sorted(listed, key=lambda hint: hint.place))
+
+
+def _joined(signs: list[str]) -> str:
+    if len(signs) > 2 and all(sign.isdigit() for sign in signs):
+        return f"{signs[0]}–{signs[-1]}"
+    return "".join(signs) if all(sign in "↑↓←→" for sign in signs) else " ".join(signs)

@@ -1,0 +1,143 @@
+"""Which parts of the overview are shown at a given size of terminal, and how large. Pure arithmetic.
+
+120×32 and up: tall cells and a side panel. 80–119 columns: cells of one line. Under 80: the worst links as a list.
+Under 40×10: one line of state. It never refuses to draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+CellKind = Literal["tall", "line", "glyph"]
+
+LINE_UNDER = (40, 10)
+LIST_UNDER_WIDTH = 80
+SIDE_FROM_WIDTH = 120
+TALL_FROM = (120, 32)
+FRAMED_FROM_HEIGHT = 28  # below, the lines that frames cost are worth more than the frames
+MOST_NODES_WITH_FIGURES = 8  # beyond, figures can no longer be taken in at a glance
+
+# Inner widths of a cell, without the column that parts it from the next: glyph and five-cell figure; with inflation.
+TALL_CELL = 9
+LINE_CELL = 6
+GLYPH_CELL = 1
+WIDEST_CELL = 24
+SIDE_WIDTH = 40
+LINK_PANEL_LINES = 26  # what the side panel says about one pair with two paths
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Geometry of the matrix: ``cell`` is the inner width of a cell, ``rows`` the lines of one row with its gap."""
+
+    kind: CellKind
+    cell: int
+    header: int
+    gap: int
+
+    @property
+    def pitch(self) -> int:
+        return self.cell + 1
+
+    @property
+    def height(self) -> int:
+        return 3 if self.kind == "tall" else 1
+
+    @property
+    def rows(self) -> int:
+        return self.height + self.gap
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Heights in lines, 0 for what is not shown. ``side`` is the width of the column at the right."""
+
+    mode: Literal["line", "list", "grid"]
+    framed: bool = False
+    side: int = 0
+    grid: Grid | None = None
+    matrix: int = 0
+    worst: int = 0
+    link: int = 0
+    nodes: int = 0
+    attention: int = 0
+    log: int = 0
+    paths_fit: bool = True  # whether all the paths that were asked for fit side by side
+
+
+def plan(width: int, height: int, nodes: int, shown_paths: int, all_paths: int) -> Plan:
+    """``shown_paths``: how many matrices stand side by side. ``all_paths``: how many paths a pair has."""
+    if width < LINE_UNDER[0] or height < LINE_UNDER[1]:
+        return Plan(mode="line")
+    body = height - 2  # header and footer
+    if width < LIST_UNDER_WIDTH:
+        return _list_plan(body, all_paths)
+    framed = height >= FRAMED_FROM_HEIGHT
+    frame = 2 if framed else 1
+    side = SIDE_WIDTH + min(12, (width - SIDE_FROM_WIDTH) // 6) if width >= SIDE_FROM_WIDTH else 0
+    if shown_paths > 1:
+        side = 0  # the other path stands beside the first: there is no third column
+    inner = width - side - (2 if framed else 0)
+    room = body - frame - 1  # for rows, below the line of column names
+    grid = _grid(inner, room, nodes, shown_paths, tall=width >= TALL_FROM[0] and height >= TALL_FROM[1])
+    if shown_paths > 1 and grid.kind == "glyph" and nodes <= MOST_NODES_WITH_FIGURES:
+        one = plan(width, height, nodes, 1, all_paths)
+        return replace(one, paths_fit=False)
+    if side:
+        return _wide_plan(body, frame, framed, side, grid, nodes)
+    return _narrow_plan(body, frame, framed, grid, nodes, all_paths)
+
+
+def _grid(inner: int, room: int, nodes: int, paths: int, *, tall: bool) -> Grid:
+    columns = max(nodes * paths, 1)
+    header = 7
+    cell = (inner - header - 1) // columns - 1
+    if nodes > MOST_NODES_WITH_FIGURES or cell < LINE_CELL:
+        cell = min(max((inner - header - 1) // columns - 1, GLYPH_CELL), 3)
+        return Grid("glyph", cell | 1, header + 3, 0)  # an odd width has a middle for the glyph
+    cell = min(cell, WIDEST_CELL)
+    header = min(16, inner - columns * (cell + 1) - 1)
+    if tall and cell >= TALL_CELL and nodes * 3 <= room:
+        spare = room - nodes * 3 - (nodes - 1)
+        return Grid("tall", cell, header, 1 if spare >= 12 else 0)
+    return Grid("line", cell, header, 0)
+
+
+def _matrix_height(grid: Grid, frame: int, nodes: int) -> int:
+    return frame + 1 + nodes * grid.rows - grid.gap
+
+
+def _wide_plan(body: int, frame: int, framed: bool, side: int, grid: Grid, nodes: int) -> Plan:
+    matrix = min(_matrix_height(grid, frame, nodes), body)
+    node_lines, log, spare = _stack(body - matrix, frame + 1 + nodes, frame + 1)
+    link = min(LINK_PANEL_LINES + frame, body)
+    attention = body - link if body - link >= frame + 2 else 0
+    return Plan(
+        mode="grid", framed=framed, side=side, grid=grid, matrix=matrix + spare, link=body - attention,
+        nodes=node_lines, attention=attention, log=log,
+    )  # fmt: skip
+
+
+def _narrow_plan(body: int, frame: int, framed: bool, grid: Grid, nodes: int, paths: int) -> Plan:
+    link = frame + 2 + paths
+    matrix = min(_matrix_height(grid, frame, nodes), max(body - link, frame + 6))  # more rows than that scroll
+    matrix = min(matrix, body)
+    if matrix + link > body:
+        link = 0
+    node_lines, log, spare = _stack(body - matrix - link, frame + 1 + nodes, frame + 1)
+    return Plan(mode="grid", framed=framed, grid=grid, matrix=matrix + spare, link=link, nodes=node_lines, log=log)
+
+
+def _stack(room: int, nodes: int, log_least: int) -> tuple[int, int, int]:
+    """Lines for the nodes (all or none), for the log, and what is left over."""
+    granted = nodes if room >= nodes else 0
+    log = room - granted
+    return (granted, log, 0) if log >= log_least else (granted, 0, log)
+
+
+def _list_plan(body: int, paths: int) -> Plan:
+    link = 2 + paths if body >= 12 else 0
+    log = max(0, min(5, body - link - 9))
+    log = log if log >= 2 else 0
+    return Plan(mode="list", worst=body - link - log, link=link, log=log)

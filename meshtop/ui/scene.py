@@ -1,0 +1,145 @@
+"""What a screen shows at one moment: a view, judged by how old it is when it is painted.
+
+The engine judges links by what it has heard; only the screen knows how long ago it heard from the engine. So freshness
+is decided here, at paint time: a link whose sample is older than two intervals, or any link of a source that fell
+silent, is ``stale`` whatever was said about it before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from meshtop.engine.snapshot import LinkState, LinkView, NodeState, NodeView, TrailPoint, View
+from meshtop.model import LinkKey, NodeName, Path, PathName
+
+ShownState = Literal[LinkState, "stale"]
+ShownNodeState = Literal[NodeState, "stale"]
+
+# The engine is asked for a view at least once a second. Three misses in a row are no jitter, and with them everything
+# has turned grey within four seconds of the last news.
+SOURCE_SILENT_S = 3.0
+# At intervals of 0.1 s two of them pass on any SSH connection; cells that flicker grey would be noise.
+STALE_FLOOR_S = 1.0
+
+# Worst first. A stall outranks a dead path: it is what this program is for, and it burns while it lasts.
+BY_SEVERITY: tuple[ShownState, ...] = (
+    "stalled", "down", "lossy", "degraded", "stale", "no-data", "idle", "ok",
+)  # fmt: skip
+RANK: Mapping[ShownState, int] = {state: rank for rank, state in enumerate(BY_SEVERITY)}
+TROUBLE: frozenset[ShownState] = frozenset({"stalled", "down", "lossy", "degraded"})
+WORDS: Mapping[ShownState, str] = {
+    "stalled": "stalled", "down": "down", "lossy": "lossy", "degraded": "degraded", "stale": "stale",
+    "no-data": "no data", "idle": "idle", "ok": "ok",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLink:
+    link: LinkView
+    state: ShownState
+    age_s: float | None
+    trail: tuple[TrailPoint, ...]
+
+    @property
+    def key(self) -> LinkKey:
+        return self.link.key
+
+    @property
+    def stale(self) -> bool:
+        return self.state == "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownNode:
+    node: NodeView
+    state: ShownNodeState
+    age_s: float | None
+
+    @property
+    def usable(self) -> bool:
+        return self.state == "up"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """``silence_s``: seconds since the source gave this view. ``interval_s``: the sampling interval now in force."""
+
+    view: View
+    silence_s: float
+    interval_s: float
+
+    @property
+    def now_s(self) -> float:
+        """The operator's UTC at this moment."""
+        return self.view.at + self.silence_s
+
+    @property
+    def source_lost(self) -> bool:
+        return self.silence_s > SOURCE_SILENT_S
+
+    @property
+    def stale_after_s(self) -> float:
+        return max(2 * self.interval_s, STALE_FLOOR_S)
+
+    @cached_property
+    def nodes(self) -> tuple[ShownNode, ...]:
+        """In the order of the configuration."""
+        by_name = {node.name: self._shown_node(node) for node in self.view.snapshot.nodes}
+        return tuple(by_name[node.name] for node in self.view.mesh.nodes if node.name in by_name)
+
+    @cached_property
+    def node(self) -> Mapping[NodeName, ShownNode]:
+        return {shown.node.name: shown for shown in self.nodes}
+
+    @cached_property
+    def links(self) -> Mapping[LinkKey, ShownLink]:
+        return {link.key: self._shown_link(link) for link in self.view.snapshot.links}
+
+    @cached_property
+    def worst_first(self) -> tuple[ShownLink, ...]:
+        """By severity; among equals in the order of the configuration, so that a list stays put while figures move."""
+        return tuple(sorted(self.links.values(), key=lambda shown: RANK[shown.state]))
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return self.view.mesh.paths
+
+    @property
+    def nodes_up(self) -> int:
+        return sum(shown.usable for shown in self.nodes)
+
+    @property
+    def nothing_to_show(self) -> bool:
+        """No node gives anything, and no link has a figure that is still worth reading."""
+        return self.nodes_up == 0 and all(
+            shown.state in ("no-data", "stale") and (shown.age_s is None or shown.age_s > 10 * self.stale_after_s)
+            for shown in self.links.values()
+        )
+
+    def counts(self, paths: tuple[PathName, ...]) -> Mapping[ShownState, int]:
+        found: dict[ShownState, int] = dict.fromkeys(BY_SEVERITY, 0)
+        for key, shown in self.links.items():
+            if key.path in paths:
+                found[shown.state] += 1
+        return found
+
+    def _shown_node(self, node: NodeView) -> ShownNode:
+        age_s = None if node.sample_age_s is None else node.sample_age_s + self.silence_s
+        state: ShownNodeState = node.state
+        if self.source_lost or (node.state == "up" and (age_s is None or age_s > max(3 * self.interval_s, 3.0))):
+            state = "stale"
+        return ShownNode(node, state, age_s)
+
+    def _shown_link(self, link: LinkView) -> ShownLink:
+        sampled_s = link.sample_age_s
+        if sampled_s is None:
+            shown_node = self.node.get(link.src)
+            sampled_s = shown_node.node.sample_age_s if shown_node is not None else None
+        age_s = None if sampled_s is None else sampled_s + self.silence_s
+        state: ShownState = link.state
+        if link.state != "no-data" and (self.source_lost or age_s is None or age_s > self.stale_after_s):
+            state = "stale"
+        return ShownLink(link, state, age_s, self.view.trails.get(link.key, ()))

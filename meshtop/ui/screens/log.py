@@ -1,0 +1,64 @@
+"""The whole log, as much of it as the engine keeps."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from meshtop.ui import keys
+from meshtop.ui.draw import Line
+from meshtop.ui.scene import Scene
+from meshtop.ui.screens.base import SceneScreen
+from meshtop.ui.widgets.canvas import Canvas, panel
+from meshtop.ui.widgets.footer import Footer
+from meshtop.ui.widgets.header import Header, HeaderLook
+from meshtop.ui.widgets.log_lines import log_entries, log_line, newest
+
+
+class LogScreen(SceneScreen):
+    """Follows the newest line until it is scrolled; then it stays where it is while lines arrive."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("log")]
+
+    def __init__(self) -> None:
+        super().__init__(id="log-screen")
+        self._back = 0  # lines between the newest and the last one shown
+        self._count = 0
+
+    def compose(self) -> ComposeResult:
+        yield Header(id="header")
+        yield Canvas(id="lines")
+        yield Footer(id="footer")
+
+    def show(self, scene: Scene) -> None:
+        if not self.is_mounted or not self.query("#footer"):
+            return
+        width, height = self.app.size
+        glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
+        entries = log_entries(scene)
+        if self._back:
+            self._back += max(0, len(entries) - self._count)
+        self._count = len(entries)
+        rows = max(height - 3, 1)
+        self._back = min(self._back, max(0, len(entries) - rows))
+        body = [log_line(entry, width, glyphs, palette) for entry in newest(entries, rows, self._back)]
+        right = Line().add(glyphs.text(f"↓{self._back} newer"), palette.dim) if self._back else Line()
+        title = Line().add("Log", palette.title).add(glyphs.text(f" · {len(entries)} lines"), palette.dim)
+        strips = panel(title, body, width, max(height - 2, 1), False, glyphs, palette, right=right)
+        self.query_one("#lines", Canvas).show(strips)
+        look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)
+        self.query_one(Header).draw(scene, look, width, glyphs, palette)
+        self.query_one(Footer).draw(scene, keys.hints("log", self.meshtop.key_table), width, glyphs, palette)
+
+    def action_scroll_by(self, lines: int) -> None:
+        self._back = max(0, self._back - lines)
+        self.meshtop.repaint()
+
+    def action_scroll_page(self, pages: int) -> None:
+        self.action_scroll_by(pages * max(self.app.size.height - 4, 1))
+
+    def action_follow(self) -> None:
+        self._back = 0
+        self.meshtop.repaint()

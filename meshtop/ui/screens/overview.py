@@ -1,0 +1,143 @@
+"""The overview: the matrix of all directed links, the selected pair, the nodes, the log."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+
+from meshtop.ui import keys
+from meshtop.ui.layout import Plan, plan
+from meshtop.ui.messages import LinkPicked
+from meshtop.ui.metrics import METRICS
+from meshtop.ui.scene import Scene
+from meshtop.ui.screens.base import SceneScreen
+from meshtop.ui.widgets.attention import AttentionPanel
+from meshtop.ui.widgets.canvas import Canvas
+from meshtop.ui.widgets.footer import Footer
+from meshtop.ui.widgets.header import Header, HeaderLook, live_line
+from meshtop.ui.widgets.link_panel import LinkPanel
+from meshtop.ui.widgets.log_lines import LogPanel
+from meshtop.ui.widgets.matrix import Matrix, MatrixLook
+from meshtop.ui.widgets.nodes_panel import NodesPanel
+from meshtop.ui.widgets.worst_list import WorstList, listed, state_line
+
+
+class OverviewScreen(SceneScreen):
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("overview")]
+
+    def __init__(self) -> None:
+        super().__init__(id="overview")
+        self._plan: Plan | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Header(id="header")
+        with Horizontal(id="body"):
+            with Vertical(id="left"):
+                yield Matrix(id="matrix")
+                yield WorstList(id="worst")
+                yield LinkPanel(id="link-below")
+                yield NodesPanel(id="nodes")
+                yield LogPanel(id="log")
+            with Vertical(id="side"):
+                yield LinkPanel(id="link-side")
+                yield AttentionPanel(id="attention")
+        yield Canvas(id="line")
+        yield Footer(id="footer")
+
+    def show(self, scene: Scene) -> None:
+        if not self.is_mounted or not self.query("#footer"):
+            return
+        choices = self.meshtop.choices
+        choices.settle(scene)
+        width, height = self.app.size
+        nodes, paths = len(scene.nodes), choices.paths(scene)
+        chosen = plan(width, height, nodes, len(paths), len(scene.paths))
+        if not chosen.paths_fit:
+            paths = paths[:1]
+        self._arrange(chosen)
+        if chosen.mode == "line":
+            self._show_line(scene, paths, width)
+            return
+        glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
+        look = HeaderLook(paths, self.meshtop.frozen_at)
+        self.query_one(Header).draw(scene, look, width, glyphs, palette)
+        self.query_one(Footer).draw(scene, keys.hints("overview", self.meshtop.key_table), width, glyphs, palette)
+        self._show_parts(scene, chosen, paths, width)
+
+    def _show_parts(self, scene: Scene, chosen: Plan, paths: tuple[str, ...], width: int) -> None:
+        glyphs, palette, choices = self.meshtop.glyphs, self.meshtop.palette, self.meshtop.choices
+        left, framed = width - chosen.side, chosen.framed
+        if chosen.grid is not None:
+            note = "" if chosen.paths_fit else "too narrow for both paths"
+            look = MatrixLook(chosen.grid, choices.metric, paths, choices.pair, framed, note)
+            self.query_one(Matrix).draw(scene, look, left, chosen.matrix, glyphs, palette)
+        if chosen.worst:
+            worst = self.query_one(WorstList)
+            worst.draw(scene, paths, choices.metric, choices.pair, left, chosen.worst, glyphs, palette)
+        if chosen.link:
+            panel = self.query_one("#link-side" if chosen.side else "#link-below", LinkPanel)
+            panel.draw(
+                scene, choices.pair, chosen.side or left, chosen.link, framed, bool(chosen.side), glyphs, palette
+            )
+        if chosen.nodes:
+            self.query_one(NodesPanel).draw(scene, left, chosen.nodes, framed, glyphs, palette)
+        if chosen.attention:
+            self.query_one(AttentionPanel).draw(scene, chosen.side, chosen.attention, framed, glyphs, palette)
+        if chosen.log:
+            self.query_one(LogPanel).draw(scene, left, chosen.log, framed, glyphs, palette)
+
+    def _show_line(self, scene: Scene, paths: tuple[str, ...], width: int) -> None:
+        glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
+        live = live_line(scene, HeaderLook(paths, self.meshtop.frozen_at), width, glyphs, palette)
+        line = state_line(scene, live, width, glyphs, palette)
+        self.query_one("#line", Canvas).show([line.strip(width)])
+
+    def _arrange(self, chosen: Plan) -> None:
+        """Give the parts their places; only when these change."""
+        if chosen == self._plan:
+            return
+        self._plan = chosen
+        whole = chosen.mode != "line"
+        heights = {
+            "#header": 1 if whole else 0, "#footer": 1 if whole else 0, "#line": 0 if whole else 1,
+            "#matrix": chosen.matrix, "#worst": chosen.worst, "#nodes": chosen.nodes, "#log": chosen.log,
+            "#link-side": chosen.link if chosen.side else 0, "#link-below": 0 if chosen.side else chosen.link,
+            "#attention": chosen.attention,
+        }  # fmt: skip
+        for selector, lines in heights.items():
+            part = self.query_one(selector, Widget)
+            part.display = lines > 0
+            part.styles.height = max(lines, 1)
+        side = self.query_one("#side", Vertical)
+        side.display = chosen.side > 0
+        side.styles.width = max(chosen.side, 1)
+        self.query_one("#body", Horizontal).display = whole
+
+    # ── keys and mouse ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def action_move(self, rows: int, columns: int) -> None:
+        choices, scene = self.meshtop.choices, self.meshtop.scene()
+        if self._plan is not None and self._plan.mode == "list":
+            pairs = [(shown.link.src, shown.link.dst) for shown in listed(scene, choices.paths(scene))]
+            choices.move_in_list(pairs, rows or columns)
+        else:
+            choices.move(scene, rows, columns)
+        self.meshtop.repaint()
+
+    def action_metric(self, name: str) -> None:
+        for metric in METRICS:
+            if metric == name:
+                self.meshtop.choices.metric = metric
+        self.meshtop.repaint()
+
+    def action_next_path(self) -> None:
+        self.meshtop.choices.next_path(self.meshtop.scene())
+        self.meshtop.repaint()
+
+    def on_link_picked(self, picked: LinkPicked) -> None:
+        self.meshtop.choices.pair = (picked.src, picked.dst)
+        self.meshtop.repaint()

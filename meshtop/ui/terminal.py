@@ -1,0 +1,46 @@
+"""The terminal around the screen: whether it keeps up, and signals that end us.
+
+Textual draws on standard error. A terminal that stops reading (a stalled SSH session) fills its buffer; whoever writes
+then waits, and with us the collecting that shares our event loop. So a paint that would wait is left out instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import signal
+import sys
+from collections.abc import Callable
+
+# SIGHUP comes when the terminal is gone, the others from operators and service managers. Each ends the screen alike.
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def takes_output() -> bool:
+    """Whether the terminal would take some output now. True where that cannot be told."""
+    stream = sys.__stderr__
+    try:
+        return stream is None or bool(select.select([], [stream.fileno()], [], 0)[1])
+    except (OSError, ValueError):
+        return True
+
+
+def on_ending_signals(callback: Callable[[], None]) -> Callable[[], None]:
+    """Call ``callback`` in the running loop when a signal asks us to end. Returns what undoes that.
+
+    Outside of the main thread, where Python takes no signals, nothing is installed.
+    """
+    loop = asyncio.get_running_loop()
+    installed: list[signal.Signals] = []
+    for name in _ENDING:
+        try:
+            loop.add_signal_handler(name, callback)
+        except (ValueError, RuntimeError, NotImplementedError):
+            continue
+        installed.append(name)
+
+    def undo() -> None:
+        for name in installed:
+            loop.remove_signal_handler(name)
+
+    return undo

@@ -1,0 +1,1 @@
+"""The parts of screens: each draws Strips from a Scene."""

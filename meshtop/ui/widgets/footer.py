@@ -1,0 +1,66 @@
+"""The last line: the keys that work here, and what meshtop itself costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from meshtop.ui.draw import Line
+from meshtop.ui.glyphs import Glyphs
+from meshtop.ui.keys import Hint
+from meshtop.ui.scene import Scene
+from meshtop.ui.theme import Palette
+from meshtop.ui.widgets.canvas import Canvas
+from meshtop.units import UNKNOWN, format_bytes
+
+
+class Footer(Canvas):
+    def draw(self, scene: Scene, hints: Sequence[Hint], width: int, glyphs: Glyphs, palette: Palette) -> None:
+        self.show([footer_line(scene, hints, width, glyphs, palette).strip(width)])
+
+
+def footer_line(scene: Scene | None, hints: Sequence[Hint], width: int, glyphs: Glyphs, palette: Palette) -> Line:
+    cost = cost_line(scene, width, glyphs, palette) if scene is not None else Line()
+    room = width - cost.width - 2
+    chosen: list[Hint] = []
+    used = 1
+    for hint in hints:  # most important first
+        size = len(hint.signs) + len(hint.label) + 3
+        if used + size <= room:
+            chosen.append(hint)
+            used += size
+    line = Line()
+    for hint in sorted(chosen, key=lambda hint: hint.order):
+        line.gap(1 if line.width == 0 else 2)
+        line.add(glyphs.text(hint.signs), palette.key).add(f" {hint.label}", palette.dim)
+    return line.to(width - cost.width).join(cost)
+
+
+def cost_line(scene: Scene, width: int, glyphs: Glyphs, palette: Palette) -> Line:
+    """The operator's CPU and memory, the dearest probe's CPU, and what all nodes send, per second."""
+    if width < 100:
+        return Line()
+    view = scene.view
+    cpus = [shown.node.cost.cpu_pct for shown in scene.nodes if shown.node.cost.cpu_pct is not None]
+    rates = [shown.node.cost.rx_bytes_per_s for shown in scene.nodes if shown.node.cost.rx_bytes_per_s is not None]
+    items = [
+        ("meshtop", _pct(view.operator_cpu_pct)),
+        ("", f"{_bytes(view.operator_rss_bytes)}B" if view.operator_rss_bytes is not None else UNKNOWN),
+        ("nodes", f"≤{_pct(max(cpus))}" if cpus else UNKNOWN),
+        ("", f"{_bytes(sum(rates))}B/s" if rates else UNKNOWN),
+    ]
+    line = Line()
+    for name, value in items:
+        if name:
+            line.add(f"{'  ' if line.width else ''}{name} ", palette.dim)
+        else:
+            line.gap()
+        line.add(glyphs.fit(value, 7 if value.endswith("B/s") else 5, ">"), palette.text)
+    return line.gap()
+
+
+def _pct(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.1f}%"
+
+
+def _bytes(value: float | None) -> str:
+    return format_bytes(value)

@@ -1,0 +1,224 @@
+"""The selected pair: every figure of every path side by side, what its state rests on, and how its two ends are.
+
+"Is it the tunnel or the Internet?" is answered by reading one line across.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from meshtop.engine.snapshot import LinkView
+from meshtop.model import LinkKey, NodeName, Thresholds
+from meshtop.ui.draw import Line
+from meshtop.ui.glyphs import Glyphs
+from meshtop.ui.metrics import (
+    Figure,
+    Gravity,
+    dsack,
+    format_ratio,
+    inflation,
+    loss,
+    loss_full,
+    rate,
+    retx,
+    retx_per_s,
+    rtt,
+)
+from meshtop.ui.scene import RANK, WORDS, Scene, ShownLink, ShownNode
+from meshtop.ui.theme import Palette
+from meshtop.ui.widgets.canvas import Canvas, panel
+from meshtop.units import UNKNOWN, format_age, format_ms
+
+Pair = tuple[NodeName, NodeName]
+_Row = tuple[str, str, Callable[[LinkView, Thresholds], Figure]]
+_LABEL = 13
+_COLUMN = 11
+
+
+def _plain(read: Callable[[LinkView], str]) -> Callable[[LinkView, Thresholds], Figure]:
+    def figure(link: LinkView, thresholds: Thresholds) -> Figure:
+        text = read(link)
+        return Figure(text, Gravity.UNKNOWN if text == UNKNOWN else Gravity.FINE)
+
+    return figure
+
+
+def _count(value: int | None) -> str:
+    return UNKNOWN if value is None else str(value)
+
+
+def _bloat(link: LinkView) -> str:
+    if link.srtt_ms is None or not link.minrtt_ms:
+        return UNKNOWN
+    return format_ratio(link.srtt_ms / link.minrtt_ms)
+
+
+def _stalls(link: LinkView) -> str:
+    return "now" if link.stalled_now else _count(link.stalls)
+
+
+# Name, unit, figure. Blank lines part ICMP, TCP and the rest.
+_ROWS: tuple[_Row | None, ...] = (
+    ("rtt", "ms", rtt),
+    ("baseline", "ms", _plain(lambda link: format_ms(link.rtt_baseline_ms))),
+    ("inflation", "", inflation),
+    ("rtt 1200 B", "ms", _plain(lambda link: format_ms(link.rtt_full_ms))),
+    ("jitter pdv", "ms", _plain(lambda link: format_ms(link.pdv_ms))),
+    ("loss", "", loss),
+    ("loss 1200 B", "", loss_full),
+    None,
+    ("rate", "b/s", rate),
+    ("retrans", "", retx),
+    ("retrans/s", "", retx_per_s),
+    ("needless", "", dsack),
+    ("srtt", "ms", _plain(lambda link: format_ms(link.srtt_ms))),
+    ("srtt÷minrtt", "", _plain(_bloat)),
+    ("flows", "", _plain(lambda link: _count(link.flows))),
+    ("stalls", "", _plain(_stalls)),
+    ("pmtu", "B", _plain(lambda link: _count(link.pmtu))),
+)
+_BRIEF: tuple[tuple[str, Callable[[LinkView, Thresholds], Figure]], ...] = (
+    ("rtt", rtt), ("infl", inflation), ("1200B", _plain(lambda link: format_ms(link.rtt_full_ms))), ("loss", loss),
+    ("l1200", loss_full), ("rate", rate), ("retx", retx), ("dsack", dsack),
+    ("flows", _plain(lambda link: _count(link.flows))), ("stall", _plain(_stalls)),
+)  # fmt: skip
+
+
+class LinkPanel(Canvas):
+    def draw(
+        self, scene: Scene, pair: Pair | None, width: int, height: int, framed: bool, tall: bool, glyphs: Glyphs,
+        palette: Palette,
+    ) -> None:  # fmt: skip
+        inner = width - (2 if framed else 0)
+        rows = height - (2 if framed else 1)
+        title = Line().add("Link", palette.title)
+        body: list[Line] = []
+        if pair is not None:
+            title = _title(scene, pair, glyphs, palette, inner - 4)
+            body = (_tall if tall else _brief)(scene, pair, inner, rows, glyphs, palette)
+        self.show(panel(title, body, width, height, framed, glyphs, palette))
+
+
+def pair_links(scene: Scene, pair: Pair) -> list[ShownLink]:
+    """The pair on every path, in the order of the configuration."""
+    keys = [LinkKey(pair[0], pair[1], path.name) for path in scene.paths]
+    return [scene.links[key] for key in keys if key in scene.links]
+
+
+def _title(scene: Scene, pair: Pair, glyphs: Glyphs, palette: Palette, width: int) -> Line:
+    src, dst = pair
+    line = Line().add(glyphs.fit(f"{src} → {dst}", min(width, 24)).rstrip(), palette.title)
+    labels = [scene.node[name].node.label for name in pair if name in scene.node]
+    if all(labels) and len(labels) == 2 and width - line.width > 8:
+        line.gap(2).add(glyphs.fit(f"{labels[0]} → {labels[1]}", width - line.width - 2).rstrip(), palette.dim)
+    return line
+
+
+def _state_text(shown: ShownLink, glyphs: Glyphs) -> str:
+    text = f"{glyphs.states[shown.state]} {WORDS[shown.state]}"
+    return f"{text} {format_age(shown.age_s)}" if shown.stale else text
+
+
+def _reason(shown: ShownLink) -> str:
+    if shown.stale:
+        return f"was {WORDS[shown.link.state]}; last sample {format_age(shown.age_s)} ago"
+    return shown.link.reason or ""
+
+
+def _tall(scene: Scene, pair: Pair, width: int, rows: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
+    links = pair_links(scene, pair)
+    shown_links = links[: max(1, (width - _LABEL) // _COLUMN)]
+    kinds = {path.name: path.kind for path in scene.paths}
+    names = Line().gap().add(glyphs.fit("", _LABEL - 1), palette.dim)
+    states = Line().gap().add(glyphs.fit("state", _LABEL - 1), palette.dim)
+    for shown in shown_links:
+        path = shown.link.path
+        names.add(glyphs.fit(path, _COLUMN, ">"), palette.series.get(kinds.get(path, ""), palette.text))
+        states.add(glyphs.fit(_state_text(shown, glyphs), _COLUMN, ">"), palette.states_bold[shown.state])
+    lines = [names, states]
+    figures = [_figure_row(row, shown_links, scene, glyphs, palette) for row in _ROWS]
+    words = _words(scene, pair, links, width, glyphs, palette)
+    room = rows - len(lines) - len(words)
+    if room < len(figures):  # first the blank lines go, then figures from the end
+        figures = [line for line in figures if line.width][: max(room, 0)]
+    return [*lines, *figures, *words]
+
+
+def _figure_row(row: _Row | None, links: Sequence[ShownLink], scene: Scene, glyphs: Glyphs, palette: Palette) -> Line:
+    if row is None:
+        return Line()
+    name, unit, read = row
+    line = Line().gap().add(glyphs.fit(glyphs.text(name), _LABEL - 1), palette.dim)
+    for shown in links:
+        figure = read(shown.link, scene.view.mesh.thresholds)
+        style = palette.states["stale"] if shown.stale else palette.gravity[figure.gravity]
+        line.add(glyphs.fit(figure.text, _COLUMN - 4, ">"), style)
+        line.add(glyphs.fit(f" {unit}" if figure.text != UNKNOWN else "", 4), palette.dim)
+    return line
+
+
+def _words(
+    scene: Scene, pair: Pair, links: Sequence[ShownLink], width: int, glyphs: Glyphs, palette: Palette
+) -> list[Line]:
+    """Reasons of states, then both ends."""
+    lines: list[Line] = []
+    for shown in sorted(links, key=lambda shown: RANK[shown.state]):
+        if reason := _reason(shown):
+            lines.append(Line())
+            lead = f"{glyphs.states[shown.state]} {shown.link.path}: "
+            for place, text in enumerate(glyphs.wrap(lead + reason, width - 3, 3)):
+                lines.append(Line().gap(1 if place == 0 else 3).add(text, palette.states[shown.state]))
+    lines.append(Line())
+    for name in pair:
+        if name in scene.node:
+            lines.extend(node_words(scene.node[name], width, glyphs, palette))
+    return lines
+
+
+def node_words(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
+    """One end of a link: its state, and for one in trouble why and what to do."""
+    node = shown.node
+    line = Line().gap().add(f"{glyphs.states[shown.state]} ", palette.node_states[shown.state])
+    line.add(glyphs.fit(node.name, 12).rstrip(), palette.bold)
+    line.gap().add("no news" if shown.state == "stale" else shown.state, palette.node_states[shown.state])
+    if shown.usable:
+        line.add(f"  ssh {format_ms(node.ssh_rtt_ms)} ms" if node.ssh_rtt_ms is not None else "", palette.dim)
+        if node.tcp.retrans_pct is not None:
+            line.add(f"  retx {node.tcp.retrans_pct:.1f}%", palette.dim)
+    lines = [line]
+    for text in glyphs.wrap(node.reason or "", width - 4, 2):
+        lines.append(Line().gap(3).add(text, palette.text))
+    for place, text in enumerate(glyphs.wrap(node.cure or "", width - 6, 2)):
+        lines.append(Line().gap(3).add((glyphs.text("→ ") if place == 0 else "  ") + text, palette.key))
+    for problem in node.problems[:2]:
+        lines.append(Line().gap(3).add(glyphs.fit(problem, width - 4).rstrip(), palette.states["degraded"]))
+    return lines
+
+
+def _brief(scene: Scene, pair: Pair, width: int, rows: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
+    """A line of figures for each path; reasons and ends below as far as there is room."""
+    links = pair_links(scene, pair)
+    column = min(8, max(6, (width - 22) // len(_BRIEF)))
+    fitting = _BRIEF[: max(1, (width - 22) // column)]
+    heads = Line().gap().add(glyphs.fit("", 21), palette.dim)
+    for name, _ in fitting:
+        heads.add(glyphs.fit(name, column, ">"), palette.dim)
+    lines = [heads]
+    kinds = {path.name: path.kind for path in scene.paths}
+    for shown in links:
+        path = shown.link.path
+        line = Line().gap().add(glyphs.fit(path, 8), palette.series.get(kinds.get(path, ""), palette.text)).gap()
+        line.add(glyphs.fit(_state_text(shown, glyphs), 12), palette.states_bold[shown.state])
+        for _, read in fitting:
+            figure = read(shown.link, scene.view.mesh.thresholds)
+            style = palette.states["stale"] if shown.stale else palette.gravity[figure.gravity]
+            line.add(glyphs.fit(figure.text, column, ">"), style)
+        lines.append(line)
+    for shown in sorted(links, key=lambda shown: RANK[shown.state]):
+        if reason := _reason(shown):
+            text = f"{glyphs.states[shown.state]} {shown.link.path}: {reason}"
+            lines.append(Line().gap().add(glyphs.fit(text, width - 2).rstrip(), palette.states[shown.state]))
+    for name in pair:
+        if name in scene.node and not scene.node[name].usable:
+            lines.extend(node_words(scene.node[name], width, glyphs, palette))
+    return lines[:rows]

@@ -1,0 +1,129 @@
+"""A link's last seconds as a row of bars: fixed scale, gaps as gaps, lost probes as marks.
+
+Time runs to the right at one column an interval, by the time of the samples, not of their arrival. RTT is drawn over
+the link's own baseline: the second bar is the baseline, each further one half a baseline more, the eighth four times
+and beyond. Nothing is ever scaled to what happens to be on the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import log10
+
+from meshtop.engine.snapshot import LinkState, TrailPoint
+from meshtop.model import Thresholds
+from meshtop.ui.draw import Line
+from meshtop.ui.glyphs import Glyphs
+from meshtop.ui.metrics import Gravity, MetricName, inflation_gravity
+from meshtop.ui.theme import Palette
+
+LEVELS = 8
+FULL_INFLATION = 4.0  # of baselines; also what the legend of the matrix says
+_DEFAULT_LINE_BPS = 1e9  # the scale for nodes whose line rate nobody configured
+_STATE_BARS: dict[LinkState, tuple[int, Gravity]] = {
+    "ok": (1, Gravity.FINE), "idle": (0, Gravity.FINE), "degraded": (3, Gravity.RAISED), "lossy": (5, Gravity.BAD),
+    "stalled": (7, Gravity.WORST), "down": (7, Gravity.WORST),
+}  # fmt: skip
+
+Bar = tuple[int, Gravity] | None  # level 0–7, or nothing measured
+
+
+def columns(trail: Sequence[TrailPoint], width: int, interval_s: float, now_s: float) -> list[TrailPoint | None]:
+    """The newest ``width`` intervals, oldest first; None where there was no sample.
+
+    Points are placed by their distance to the newest, rounded, so that jitter makes no holes; the newest stands at the
+    right edge, or further left by as many intervals as it is overdue.
+    """
+    placed: list[TrailPoint | None] = [None] * width
+    if not trail or interval_s <= 0 or width <= 0:
+        return placed
+    newest = trail[-1].at
+    overdue = max(0, round((now_s - newest) / interval_s) - 2)
+    for point in reversed(trail):
+        index = width - 1 - overdue - round((newest - point.at) / interval_s)
+        if index < 0:
+            break
+        if index < width and placed[index] is None:
+            placed[index] = point
+    return placed
+
+
+def inflation_bar(point: TrailPoint, baseline_ms: float | None, thresholds: Thresholds) -> Bar:
+    if point.rtt_ms is None or not baseline_ms:
+        return None
+    ratio = point.rtt_ms / baseline_ms
+    level = min(LEVELS - 1, max(0, round(ratio * LEVELS / FULL_INFLATION) - 1))
+    return level, inflation_gravity(ratio, thresholds)
+
+
+def rate_bar(point: TrailPoint, line_bps: float | None) -> Bar:
+    """Eight steps from a thousandth of the line to all of it, each a factor of 2.7, so that chat and push both show."""
+    if point.tx_bps is None:
+        return None
+    share = point.tx_bps / (line_bps or _DEFAULT_LINE_BPS)
+    if share < 0.001:
+        return 0, Gravity.FINE
+    return min(LEVELS - 1, 1 + int((LEVELS - 1) * (log10(share) + 3) / 3)), Gravity.FINE
+
+
+def retrans_bar(point: TrailPoint) -> Bar:
+    """None shows the lowest bar, then each level is twice as many segments."""
+    if point.retrans is None:
+        return None
+    level = min(LEVELS - 1, point.retrans.bit_length())
+    return level, Gravity.FINE if level == 0 else Gravity.RAISED if level < 4 else Gravity.BAD
+
+
+def state_bar(point: TrailPoint) -> Bar:
+    return _STATE_BARS.get(point.state)
+
+
+def draw(
+    line: Line,
+    points: Sequence[TrailPoint | None],
+    bar: Callable[[TrailPoint], Bar],
+    *,
+    stale: bool,
+    glyphs: Glyphs,
+    palette: Palette,
+) -> Line:
+    """Add one cell for each point to ``line``. Lost probes are marks whatever is charted."""
+    grey = palette.states["stale"]
+    for point in points:
+        if point is None:
+            line.add(glyphs.gap, grey if stale else palette.dim)
+            continue
+        if point.lost and point.rtt_ms is None:
+            line.add(glyphs.lost, grey if stale else palette.states_bold["stalled"])
+            continue
+        found = bar(point)
+        if found is None:
+            line.add(glyphs.gap, grey if stale else palette.dim)
+        else:
+            level, gravity = found
+            line.add(glyphs.bars[level], grey if stale else palette.bars[gravity])
+    return line
+
+
+def bar_for(
+    metric: MetricName, baseline_ms: float | None, line_bps: float | None, thresholds: Thresholds
+) -> Callable[[TrailPoint], Bar]:
+    """What the metric charts."""
+    if metric == "rate":
+        return lambda point: rate_bar(point, line_bps)
+    if metric == "retx":
+        return retrans_bar
+    if metric == "stall":
+        return state_bar
+    return lambda point: inflation_bar(point, baseline_ms, thresholds)
+
+
+def scale_words(metric: MetricName, glyphs: Glyphs) -> str:
+    """The scale of the bars, for the legend."""
+    bars = glyphs.bars
+    words = {
+        "rate": f"{bars[1]} 0.1% {bars[-1]} all of the line",
+        "retx": f"{bars[0]} 0 {bars[1]} 1 {bars[-1]} ≥64",
+        "stall": f"{bars[1]} ok {bars[3]} degraded {bars[-1]} stall",
+    }
+    return words.get(metric, f"{bars[1]} 1× {bars[-1]} ≥4×") + f" {glyphs.lost} lost"

@@ -1,0 +1,114 @@
+"""On a narrow terminal: nodes in trouble, then every link of the shown paths, worst first. And one line for less."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from meshtop.model import PathName
+from meshtop.ui.draw import Line
+from meshtop.ui.glyphs import Glyphs
+from meshtop.ui.metrics import METRICS, MetricName
+from meshtop.ui.scene import BY_SEVERITY, WORDS, Scene, ShownLink, ShownNode
+from meshtop.ui.theme import Palette
+from meshtop.ui.widgets.canvas import Canvas, panel
+from meshtop.ui.widgets.link_panel import Pair
+from meshtop.units import format_age
+
+_PAIR = 11
+_STATE = 10
+
+
+class WorstList(Canvas):
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._first = 0
+
+    def draw(
+        self, scene: Scene, paths: tuple[PathName, ...], metric: MetricName, selected: Pair | None, width: int,
+        height: int, glyphs: Glyphs, palette: Palette,
+    ) -> None:  # fmt: skip
+        rows = height - 2
+        entries: list[ShownNode | ShownLink] = [shown for shown in scene.nodes if not shown.usable]
+        entries += listed(scene, paths)
+        place = next((place for place, entry in enumerate(entries) if _is(entry, selected)), 0)
+        self._first = max(0, min(max(self._first, place - rows + 1), place, max(len(entries) - rows, 0)))
+        body = [
+            _node_line(entry, width, glyphs, palette)
+            if isinstance(entry, ShownNode)
+            else link_line(entry, scene, metric, _is(entry, selected), len(paths) > 1, width, glyphs, palette)
+            for entry in entries[self._first : self._first + rows]
+        ]
+        body.insert(0, _headings(metric, len(paths) > 1, width, glyphs, palette))
+        title = Line().add("Worst links", palette.title)
+        title.add(glyphs.text(f" · {', '.join(paths)} · {metric}"), palette.dim)
+        hidden = len(entries) - self._first - rows
+        right = Line().add(glyphs.text(f"↓{hidden} more"), palette.dim) if hidden > 0 else Line()
+        self.show(panel(title, body, width, height, False, glyphs, palette, right=right))
+
+
+def listed(scene: Scene, paths: Sequence[PathName]) -> list[ShownLink]:
+    return [shown for shown in scene.worst_first if shown.link.path in paths]
+
+
+def _is(entry: ShownNode | ShownLink, selected: Pair | None) -> bool:
+    return isinstance(entry, ShownLink) and (entry.link.src, entry.link.dst) == selected
+
+
+def _headings(metric: MetricName, with_path: bool, width: int, glyphs: Glyphs, palette: Palette) -> Line:
+    line = Line().gap(3).add(glyphs.fit("link", _PAIR) + (glyphs.fit("path", 8) if with_path else ""), palette.dim)
+    line.add(glyphs.fit("state", _STATE), palette.dim)
+    for heading in METRICS[metric].headings:
+        if line.width + 6 > width - 1:
+            break
+        line.add(glyphs.fit(heading, 6, ">"), palette.dim)
+    return line
+
+
+def link_line(
+    shown: ShownLink, scene: Scene, metric: MetricName, selected: bool, with_path: bool, width: int, glyphs: Glyphs,
+    palette: Palette,
+) -> Line:  # fmt: skip
+    link, thresholds = shown.link, scene.view.mesh.thresholds
+    line = Line().add(glyphs.bracket[0] if selected else " ", palette.cursor)
+    line.add(f"{glyphs.states[shown.state]} ", palette.states_bold[shown.state])
+    line.add(glyphs.fit(f"{link.src}→{link.dst}", _PAIR - 1), palette.bold).gap()
+    if with_path:
+        line.add(glyphs.fit(link.path, 7), palette.dim).gap()
+    state = f"stale {format_age(shown.age_s)}" if shown.stale else WORDS[shown.state]
+    line.add(glyphs.fit(state, _STATE), palette.states[shown.state])
+    chosen = METRICS[metric]
+    for read in (chosen.main, chosen.side, *chosen.lower):
+        figure = read(link, thresholds)
+        if line.width + 6 > width - 1:
+            break
+        style = palette.states["stale"] if shown.stale else palette.gravity[figure.gravity]
+        line.add(glyphs.fit(figure.text, 6, ">"), style)
+    if selected:
+        line.gap().add(glyphs.bracket[1], palette.cursor)
+    return line
+
+
+def _node_line(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -> Line:
+    style = palette.node_states[shown.state]
+    line = Line().gap().add(f"{glyphs.states[shown.state]} ", style)
+    line.add(glyphs.fit(f"node {shown.node.name}", _PAIR - 1), palette.bold).gap()
+    word = "no news" if shown.state == "stale" else shown.state
+    line.add(glyphs.fit(word, _STATE), style).gap()
+    return line.add(glyphs.fit(shown.node.reason or "", max(width - line.width - 1, 0)).rstrip(), palette.text)
+
+
+def state_line(scene: Scene, live: Line, width: int, glyphs: Glyphs, palette: Palette) -> Line:
+    """All there is to say in one line: counts of trouble, nodes, the worst link, and whether to believe it."""
+    line = Line()
+    counts = scene.counts(tuple(path.name for path in scene.paths))
+    for state in BY_SEVERITY:
+        if counts[state] and state not in ("idle", "ok"):
+            line.add(f"{glyphs.states[state]}{counts[state]} ", palette.states_bold[state])
+    line.add(f"{scene.nodes_up}/{len(scene.nodes)}", palette.text)
+    if line.width + live.width + 1 <= width:
+        line.gap().join(live)
+    worst = scene.worst_first[0] if scene.worst_first else None
+    if worst is not None and worst.state not in ("ok", "idle") and width - line.width > 4:
+        text = f" {worst.link.src}→{worst.link.dst} {WORDS[worst.state]}"
+        line.add(glyphs.fit(text, max(width - line.width, 0)).rstrip(), palette.states_bold[worst.state])
+    return line

@@ -1,0 +1,299 @@
+"""A scripted source for the screen: five nodes of the miku mesh, or any number, with one sick overlay column.
+
+Every figure is a pure function of the tick, so that a screen drawn from it can be compared with a stored one. Run as a
+program it shows the live screen: ``python tests/ui/scripted_mesh.py --help``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from meshtop.engine.snapshot import LinkState, LinkView, NodeTcp, NodeView, ProbeCost, Snapshot, TrailPoint, View
+from meshtop.model import AddMark, Command, LinkKey, LogLine, Mark, Mesh, Node, SetInterval
+from meshtop.model import Path as MeshPath
+
+EPOCH = 1_714_573_920.0  # 2024-05-01T14:32:00Z
+LABELS = {"a": "Hubei", "b": "湖北香港", "c": "Chongqing", "d": "Ningxia", "e": "Ningxia"}
+RATES = {"a": (10e6, 40e6), "b": (5e6, 5e6), "c": (100e6, 500e6), "d": (30e6, 30e6), "e": (30e6, 30e6)}
+DELAY = {"a": 12.0, "b": 19.0, "c": 10.5, "d": 15.0, "e": 17.0}
+PATHS = (MeshPath(name="vpn", kind="overlay", outer_ports=(443,)), MeshPath(name="public", kind="underlay"))
+TRAIL = 60
+
+
+def scripted_mesh(nodes: int = 5, interval_s: float = 1.0) -> Mesh:
+    names = list("abcde") if nodes <= 5 else [f"n{number:02d}" for number in range(nodes)]
+    return Mesh(
+        name="miku",
+        nodes=tuple(
+            Node(
+                name=name,
+                label=LABELS.get(name),
+                address={"vpn": f"10.10.10.{place + 1}", "public": f"203.0.113.{place + 1}"},
+                up_bps=int(RATES[name][0]) if name in RATES else None,
+                down_bps=int(RATES[name][1]) if name in RATES else None,
+            )
+            for place, name in enumerate(names[:nodes])
+        ),
+        paths=PATHS,
+        interval_s=interval_s,
+    )
+
+
+def noise(*seed: object) -> float:
+    """0 … 1, the same for the same seed on every machine and in every run."""
+    value = 2166136261
+    for char in repr(seed):
+        value = ((value ^ ord(char)) * 16777619) & 0xFFFFFFFF
+    value ^= value >> 15
+    value = (value * 2246822519) & 0xFFFFFFFF
+    return ((value ^ (value >> 13)) & 0xFFFF) / 0xFFFF
+
+
+def base_rtt_ms(src: str, dst: str, path: str) -> float:
+    return 2.0 + DELAY.get(src, 14.0) + DELAY.get(dst, 14.0) + (1.7 if path == "vpn" else 0.0)
+
+
+def sickness(src: str, dst: str, path: str, tick: int) -> float:
+    """0 for a well link … 1 for the worst: the overlay into c, and the push from e to a."""
+    if path != "vpn":
+        return 0.0
+    if dst == "c":
+        return 0.55 + 0.15 * math.sin(tick / 9 + DELAY.get(src, 0.0))
+    if (src, dst) == ("e", "a"):
+        return 1.0 if tick % 30 >= 8 else 0.35
+    return 0.0
+
+
+def point(src: str, dst: str, path: str, tick: int, interval_s: float = 1.0) -> TrailPoint:
+    sick = sickness(src, dst, path, tick)
+    base = base_rtt_ms(src, dst, path)
+    at = EPOCH + tick * interval_s
+    if sick > 0.3 and noise(src, dst, path, tick, "loss") < 0.12 * sick:
+        return TrailPoint(at=at, lost=1, state=state_of(sick))
+    rtt = base * (1 + 0.03 * noise(src, dst, path, tick) + sick * (1.2 + 2.5 * noise(src, dst, tick // 3)))
+    return TrailPoint(
+        at=at,
+        rtt_ms=rtt,
+        tx_bps=rate_bps(src, dst, path, tick),
+        retrans=int(40 * sick * noise(src, dst, tick, "r")) if sick else 0,
+        state=state_of(sick),
+    )
+
+
+def rate_bps(src: str, dst: str, path: str, tick: int) -> float | None:
+    if path == "public":
+        return 0.0
+    if (src, dst) == ("e", "a"):
+        return 3.1e6 if tick % 30 < 8 else 0.0
+    return 800e3 * noise(src, dst, tick // 5) ** 3 + 2e3
+
+
+def state_of(sick: float) -> LinkState:
+    return "stalled" if sick >= 0.9 else "lossy" if sick >= 0.6 else "degraded" if sick >= 0.3 else "ok"
+
+
+def link(src: str, dst: str, path: str, tick: int) -> LinkView:
+    sick = sickness(src, dst, path, tick)
+    recent = [point(src, dst, path, tick - back) for back in range(10)]
+    answered = sorted(one.rtt_ms for one in recent if one.rtt_ms is not None)
+    rtt = answered[len(answered) // 2] if answered else None
+    lost = 100.0 * sum(one.lost for one in recent) / len(recent)
+    base = base_rtt_ms(src, dst, path)
+    state = state_of(sick)
+    reasons: dict[LinkState, str] = {
+        "stalled": f"nothing acknowledged for {tick % 30 - 8}.2 s on 8 flows; rto 1.6 s, cwnd 10, 66 % of retransmissions needless",
+        "lossy": "4.8 % of 1,240 segments retransmitted in 10 s",
+        "degraded": "round trip over twice its baseline for 3 intervals",
+    }
+    return LinkView(
+        src=src, dst=dst, path=path, state=state, reason=reasons.get(state), rtt_ms=rtt, rtt_baseline_ms=base,
+        rtt_full_ms=None if rtt is None else rtt * (1.02 + sick), pdv_ms=0.4 + 80 * sick, loss_pct=lost / 10,
+        loss_full_pct=lost, tx_bps=rate_bps(src, dst, path, tick), srtt_ms=None if path == "public" else base * (1.3 + 8 * sick),
+        minrtt_ms=None if path == "public" else base * 0.99, retrans_per_s=12.0 * sick, retrans_pct=6.1 * sick,
+        dsack_pct=66.0 if sick else None, flows=0 if path == "public" else 8 if sick else 2,
+        stalls=3 if state == "stalled" else 0, stalled_now=state == "stalled", pmtu=1500 if path == "public" else 1400,
+        sample_age_s=0.4,
+    )  # fmt: skip
+
+
+def node_view(node: Node, tick: int) -> NodeView:
+    name = node.name
+    return NodeView(
+        name=name, label=node.label, state="up", sample_age_s=0.4, samples=tick, clock_offset_s=0.012 * (ord(name[0]) - 98),
+        kernel="6.1.0", ss="6.1.0", iperf3="3.12", root=False, ssh_rtt_ms=DELAY.get(name, 14.0) * 2 + noise(name, tick // 4),
+        operator_rtt_ms={"public": DELAY.get(name, 14.0) * 2 - 0.6, "vpn": None},
+        cost=ProbeCost(cpu_pct=0.4 + 0.2 * noise(name, tick // 5), rx_bytes_per_s=590 + 80 * noise(name, tick // 3)),
+        tcp=NodeTcp(retrans_per_s=2.1, retrans_pct=3.1 if name == "e" else 0.1, timeouts_per_s=1.2 if name == "e" else 0.0),
+        softnet_drops=0, sockets=24, unattributed=1,
+    )  # fmt: skip
+
+
+def without_news(node: NodeView, state: str, reason: str, cure: str) -> NodeView:
+    return NodeView(name=node.name, label=node.label, state=state, reason=reason, cure=cure)  # type: ignore[arg-type]
+
+
+DOWN_REASON = "connection refused by 203.0.113.4 port 22"
+DOWN_CURE = "start sshd there, or correct nodes.d.ssh"
+
+
+def scripted_view(
+    tick: int, nodes: int = 5, *, down: tuple[str, ...] = (), at: float | None = None, interval_s: float = 1.0
+) -> View:
+    """The state of the script at ``tick``; nodes in ``down`` refuse SSH."""
+    mesh = scripted_mesh(nodes, interval_s)
+    names = [node.name for node in mesh.nodes]
+    links, trails = [], {}
+    for src in names:
+        for dst in names:
+            for path in PATHS:
+                if src == dst:
+                    continue
+                key = LinkKey(src, dst, path.name)
+                if src in down:
+                    links.append(LinkView(src=src, dst=dst, path=path.name, state="no-data", reason=f"{src} is down"))
+                    continue
+                links.append(link(src, dst, path.name, tick))
+                trails[key] = tuple(
+                    point(src, dst, path.name, one) for one in range(tick - TRAIL, tick + 1) if not (one % 97 in (3, 4))
+                )
+    views = [
+        without_news(node_view(node, tick), "down", DOWN_REASON, DOWN_CURE)
+        if node.name in down
+        else node_view(node, tick)
+        for node in mesh.nodes
+    ]
+    moment = EPOCH + tick if at is None else at
+    return View(
+        at=moment,
+        mesh=mesh,
+        snapshot=Snapshot(
+            mesh="miku", at="2024-05-01T14:32:00.000Z", window_s=10.0, nodes=tuple(views), links=tuple(links)
+        ),
+        trails=trails,
+        log=LOG,
+        marks=(Mark(at=EPOCH - 20, text="push of harbor/app:1.7 started"),),
+        operator_cpu_pct=2.1 + 0.3 * noise(tick // 2),
+        operator_rss_bytes=61 << 20,
+    )
+
+
+LOG = (
+    LogLine(at=EPOCH - 61, node=None, level="info", text="5 nodes, 40 directed links on 2 paths"),
+    LogLine(at=EPOCH - 60, node="a", level="info", text="up: linux 6.1.0, ss 6.1.0, iperf3 3.12, ordinary user"),
+    LogLine(at=EPOCH - 60, node="e", level="info", text="up: linux 6.1.0, ss 6.1.0, iperf3 3.12, ordinary user"),
+    LogLine(at=EPOCH - 31, node="c", level="warning", text="vpn into c: all 4 links degraded, public unchanged"),
+    LogLine(at=EPOCH - 9, node="e", level="error", text="e→a vpn stalled: nothing acknowledged for 1.0 s on 8 flows"),
+    LogLine(at=EPOCH - 4, node="b", level="info", text="clock stepped by +0.4 s; samples stay in order"),
+)
+
+
+class ScriptedSource:
+    """Gives whatever view it was last told; counts what it is asked for."""
+
+    def __init__(self, view: View | None = None) -> None:
+        self.current = view if view is not None else scripted_view(40)
+        self.sent: list[Command] = []
+        self.asked = 0
+        self.refusal: str | None = None
+        self._callbacks: list[Callable[[], None]] = []
+
+    def view(self) -> View:
+        self.asked += 1
+        return self.current
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        self._callbacks.append(callback)
+
+    def send(self, command: Command) -> None:
+        if self.refusal is not None:
+            raise ValueError(self.refusal)
+        self.sent.append(command)
+
+    def give(self, view: View) -> None:
+        self.current = view
+        for callback in self._callbacks:
+            callback()
+
+
+class LiveScript(ScriptedSource):
+    """Runs the script in real time: every node reports once an interval, at its own moment."""
+
+    def __init__(self, nodes: int, down: tuple[str, ...], stop_after: int | None) -> None:
+        self.nodes, self.down, self.stop_after = nodes, down, stop_after
+        self.marks: list[Mark] = []
+        self.interval_s = 1.0
+        super().__init__(scripted_view(40, nodes, down=down))
+
+    def send(self, command: Command) -> None:
+        super().send(command)
+        if isinstance(command, SetInterval):
+            self.interval_s = command.interval_s
+        elif isinstance(command, AddMark):
+            self.marks.append(Mark(at=self.current.at, text=command.text))
+
+    async def run(self) -> None:
+        tick, ticks_of = 40, {}
+        while self.stop_after is None or tick < self.stop_after:
+            tick += 1
+            whole = scripted_view(tick, self.nodes, down=self.down, interval_s=self.interval_s)
+            for place, node in enumerate(whole.mesh.nodes):
+                ticks_of[node.name] = tick
+                await asyncio.sleep(self.interval_s / len(whole.mesh.nodes))
+                self.give(self._mixed(whole, ticks_of, place))
+        await asyncio.Event().wait()
+
+    def _mixed(self, whole: View, ticks_of: dict[str, int], place: int) -> View:
+        """Rows of nodes that have reported at this tick are new, the others still those of the tick before."""
+        old = {link.key: link for link in self.current.snapshot.links}
+        new_names = {node.name for node in whole.mesh.nodes[: place + 1]}
+        links = tuple(one if one.src in new_names else old.get(one.key, one) for one in whole.snapshot.links)
+        trails = {
+            key: trail if key.src in new_names else self.current.trails.get(key, trail)
+            for key, trail in whole.trails.items()
+        }
+        snapshot = Snapshot(mesh="miku", at=whole.snapshot.at, window_s=10.0, nodes=whole.snapshot.nodes, links=links)
+        return View(
+            at=whole.at + place / len(whole.mesh.nodes), mesh=whole.mesh, snapshot=snapshot, trails=trails, log=whole.log,
+            marks=(*whole.marks, *self.marks), operator_cpu_pct=whole.operator_cpu_pct,
+            operator_rss_bytes=whole.operator_rss_bytes,
+        )  # fmt: skip
+
+
+def main() -> int:
+    from meshtop.ui.app import MeshtopApp
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nodes", type=int, default=5)
+    parser.add_argument("--down", default="", help="comma-separated names of nodes that refuse SSH")
+    parser.add_argument("--theme")
+    parser.add_argument("--theme-dir", type=Path)
+    parser.add_argument("--ascii", action="store_true", default=None)
+    parser.add_argument("--stop-after", type=int, help="give nothing new from this tick on")
+    parser.add_argument("--fail-after", type=float, help="raise in the background after so many seconds")
+    options = parser.parse_args()
+    source = LiveScript(options.nodes, tuple(filter(None, options.down.split(","))), options.stop_after)
+
+    async def background() -> None:
+        try:
+            async with asyncio.timeout(options.fail_after):
+                await source.run()
+        except TimeoutError:
+            raise RuntimeError("the script was told to fail") from None
+        finally:
+            await asyncio.sleep(0.05)
+            sys.stderr.write("script cleaned up\n") if not sys.stderr.isatty() else None
+
+    app = MeshtopApp(
+        source, theme=options.theme, theme_dir=options.theme_dir, ascii=options.ascii, background=background
+    )
+    app.run()
+    return app.return_code or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
