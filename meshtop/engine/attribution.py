@@ -1,0 +1,116 @@
+"""Which link a socket belongs to: told by its peer's address, or not told at all.
+
+A socket of src belongs to (src, dst, path) when its peer address is what others dial for dst on that path. An address
+that stands for more than one node or path (several nodes behind one NAT) tells nothing, and nothing is guessed from it.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from meshtop.model import LinkKey, Mesh, Node, NodeName, SocketId
+
+
+class Place(NamedTuple):
+    """``link`` None: of no link. ``unattributed``: it may well be traffic of the mesh, but of whom cannot be told."""
+
+    link: LinkKey | None
+    unattributed: bool
+
+
+_ELSEWHERE = Place(None, False)
+_UNATTRIBUTED = Place(None, True)
+
+FourTuple = tuple[str, int, str, int]
+
+
+class OwnConnections:
+    """The TCP connections that meshtop itself made, as their ends see them: left out of every figure."""
+
+    __slots__ = ("_of_node", "version")
+
+    # A node has at most a draining and a fresh session; a few more cost nothing.
+    _KEPT = 8
+
+    def __init__(self) -> None:
+        self._of_node: dict[NodeName, list[FourTuple]] = {}
+        self.version = 0  # rises with every connection that was not known before
+
+    def add(self, node: NodeName, connection: FourTuple) -> None:
+        """``connection`` is local address and port, peer address and port, as ``node`` sees them."""
+        local, local_port, peer, peer_port = connection
+        connection = (canonical(local), local_port, canonical(peer), peer_port)
+        known = self._of_node.setdefault(node, [])
+        if connection not in known:
+            known.append(connection)
+            del known[: -self._KEPT]
+            self.version += 1
+
+    def __contains__(self, socket: FourTuple) -> bool:
+        other_end = (socket[2], socket[3], socket[0], socket[1])
+        return any(socket in known or other_end in known for known in self._of_node.values())
+
+
+class Attribution:
+    """Of the sockets of one node. ``unattributed`` are those whose peer address is ambiguous, and those whose peer is
+    nobody of the mesh although their *local* address is one that the mesh dials: somebody whom we cannot name (perhaps
+    a node behind NAT) uses the path. All other sockets, such as those of watched ports elsewhere, are of no link."""
+
+    def __init__(self, mesh: Mesh, src: NodeName, own: OwnConnections) -> None:
+        self._src = src
+        self._own = own
+        self._owners = address_owners(mesh)
+        self._local = frozenset(
+            address for address, owners in self._owners.items() if any(node == src for node, _ in owners)
+        )
+
+    def place(self, socket: SocketId) -> Place:
+        if socket[:4] in self._own:
+            return _ELSEWHERE
+        peer = canonical(socket.peer)
+        owners = self._owners.get(peer)
+        if owners is None:
+            local = canonical(socket.local)
+            return _UNATTRIBUTED if local in self._local and peer != local else _ELSEWHERE
+        if len(owners) > 1:
+            return _UNATTRIBUTED
+        dst, path = owners[0]
+        return Place(LinkKey(self._src, dst, path), False) if dst != self._src else _ELSEWHERE
+
+
+def address_owners(mesh: Mesh) -> dict[str, tuple[tuple[NodeName, str], ...]]:
+    """For each configured address the (node, path) pairs that it stands for."""
+    owners: dict[str, tuple[tuple[NodeName, str], ...]] = {}
+    for node in mesh.nodes:
+        for path, address in node.address.items():
+            key = canonical(address)
+            owners[key] = (*owners.get(key, ()), (node.name, path))
+    return owners
+
+
+def canonical(address: str) -> str:
+    """The one spelling of an IP address, with mapped IPv4 as IPv4; what is no address stays as it is."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    mapped = parsed.ipv4_mapped if parsed.version == 6 else None
+    return str(mapped or parsed)
+
+
+def obstacle(mesh: Mesh, src: Node, dst: Node, path: str) -> str | None:
+    """Why src cannot probe dst on that path whatever the network does, in words; None if it can."""
+    address = dst.address.get(path)
+    if path not in src.address and path not in src.nat:
+        return f"{src.name} has no address on {path}"
+    if address is None:
+        return f"{dst.name} has no address on {path}"
+    if path in dst.nat:
+        return f"{dst.name} is behind NAT on {path}: others cannot reach it there"
+    others = [
+        f"{name} on {other_path}"
+        for name, other_path in address_owners(mesh)[canonical(address)]
+        if (name, other_path) != (dst.name, path)
+    ]
+    return f"{address} is also the address of {others[0]}: what answers there cannot be told" if others else None

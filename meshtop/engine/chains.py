@@ -1,0 +1,173 @@
+"""The readings of several probes of one boot, put together so that every moment is counted once.
+
+All probes of a node read the same counters of the same kernel. After an outage a fresh probe runs while an old one's
+buffered frames still arrive. A chain is a stretch of time that is counted without a gap; a fresh probe begins a chain
+of its own, the late frames of the old one make its chain longer, and when the two meet they become one. The last bit
+in between is exact, because the counters of the later chain's first reading are kept. If the late frames never come,
+the stretch between the chains stays a gap.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from meshtop.engine.attribution import Attribution
+from meshtop.engine.counters import CounterDeltas, CounterReading, difference
+from meshtop.engine.flows import Activities, FlowTable, Gauges, Standing
+from meshtop.model import LinkKey, SocketChanges
+
+# Two readings closer than this many intervals have no reading missing in between.
+_ADJACENT = 1.5
+# Stretches apart that are waited for; more than a few outages within the retention never heal anyhow.
+_MAX_CHAINS = 8
+
+
+class Reading(NamedTuple):
+    """The cumulative part of one frame."""
+
+    uptime_s: float
+    interval_s: float
+    counters: CounterReading
+    sockets: SocketChanges | None
+
+
+class Step(NamedTuple):
+    """One interval that is now measured, in seconds of the node's uptime. ``activities`` is None where the sockets
+    could not be read at both its ends."""
+
+    start_s: float
+    end_s: float
+    counters: CounterDeltas
+    activities: Activities | None
+
+
+class _Chain:
+    __slots__ = ("counters", "end_s", "first_counters", "first_standing", "flows", "start_s")
+
+    def __init__(self, reading: Reading, attribution: Attribution) -> None:
+        self.start_s = self.end_s = reading.uptime_s
+        self.counters = self.first_counters = reading.counters
+        self.flows = FlowTable(attribution)
+        if reading.sockets is not None:
+            self.flows.fold(reading.sockets, reading.interval_s)
+        self.first_standing: Standing | None = self.flows.standing() if self.flows.complete else None
+
+    def extend(self, reading: Reading) -> Step:
+        seconds = reading.uptime_s - self.end_s
+        activities = None
+        if reading.sockets is None:
+            self.flows.forget()
+        else:
+            activities = self.flows.fold(reading.sockets, seconds)
+        step = Step(self.end_s, reading.uptime_s, difference(self.counters, reading.counters, seconds), activities)
+        self.end_s, self.counters = reading.uptime_s, reading.counters
+        return step
+
+    def absorb_earlier(self, earlier: _Chain) -> Step:
+        """Join with the chain before this one: the bit in between is measured."""
+        seconds = self.start_s - earlier.end_s
+        activities = None
+        if self.first_standing is not None:
+            activities = earlier.flows.moved_until(self.first_standing, seconds)
+        counters = difference(earlier.counters, self.first_counters, seconds)
+        step = Step(earlier.end_s, self.start_s, counters, activities)
+        self.start_s = earlier.start_s
+        self.first_counters, self.first_standing = earlier.first_counters, earlier.first_standing
+        return step
+
+
+class Chains:
+    """All chains of one boot, in the order of their time."""
+
+    def __init__(self, attribution: Attribution) -> None:
+        self._attribution = attribution
+        self._chains: list[_Chain] = []
+        self._of_probe: dict[str, _Chain] = {}
+        self.redundant = 0  # readings of stretches that were counted already
+
+    @property
+    def newest_s(self) -> float | None:
+        """Uptime of the newest reading."""
+        return self._chains[-1].end_s if self._chains else None
+
+    @property
+    def counters(self) -> CounterReading | None:
+        return self._chains[-1].counters if self._chains else None
+
+    @property
+    def sockets_known(self) -> bool:
+        return bool(self._chains) and self._chains[-1].flows.complete
+
+    @property
+    def sockets_total(self) -> int:
+        return self._chains[-1].flows.total if self._chains else 0
+
+    @property
+    def unattributed(self) -> int:
+        return self._chains[-1].flows.unattributed if self._chains else 0
+
+    def gauges(self, link: LinkKey) -> Gauges:
+        return self._chains[-1].flows.gauges(link) if self._chains else Gauges()
+
+    def place_anew(self) -> None:
+        for chain in self._chains:
+            chain.flows.place_anew()
+
+    def fold(self, probe: str, reading: Reading) -> tuple[Step, ...]:
+        """Take in one reading; the intervals that it measures, in the order of time. A reading within a stretch that is
+        counted already measures none."""
+        chain = self._of_probe.get(probe)
+        if chain is None:
+            return self._begin(probe, reading)
+        steps: list[Step] = []
+        while (later := self._after(chain)) is not None and reading.uptime_s >= later.start_s:
+            steps.append(self._join(chain, later))
+            chain = later
+        if reading.uptime_s <= chain.end_s:
+            self.redundant += 1
+            return tuple(steps)
+        steps.append(chain.extend(reading))
+        later = self._after(chain)
+        if later is not None and later.start_s - chain.end_s <= _ADJACENT * reading.interval_s:
+            steps.append(self._join(chain, later))
+        return tuple(steps)
+
+    def _begin(self, probe: str, reading: Reading) -> tuple[Step, ...]:
+        now = reading.uptime_s
+        for known in self._chains:
+            if known.start_s <= now <= known.end_s:
+                self._of_probe[probe] = known
+                self.redundant += 1
+                return ()
+        chain = _Chain(reading, self._attribution)
+        where = sum(known.end_s < now for known in self._chains)
+        self._chains.insert(where, chain)
+        self._of_probe[probe] = chain
+        steps: list[Step] = []
+        near = _ADJACENT * reading.interval_s
+        if where > 0 and now - self._chains[where - 1].end_s <= near:
+            steps.append(self._join(self._chains[where - 1], chain))
+        later = self._after(chain)
+        if later is not None and later.start_s - now <= near:
+            steps.append(self._join(chain, later))
+        self._limit()
+        return tuple(steps)
+
+    def _after(self, chain: _Chain) -> _Chain | None:
+        if chain is self._chains[-1]:
+            return None
+        return self._chains[self._chains.index(chain) + 1]
+
+    def _join(self, earlier: _Chain, later: _Chain) -> Step:
+        step = later.absorb_earlier(earlier)
+        self._chains.remove(earlier)
+        for probe, chain in self._of_probe.items():
+            if chain is earlier:
+                self._of_probe[probe] = later
+        return step
+
+    def _limit(self) -> None:
+        while len(self._chains) > _MAX_CHAINS:
+            dropped = self._chains.pop(0)
+            for probe in [probe for probe, chain in self._of_probe.items() if chain is dropped]:
+                del self._of_probe[probe]

@@ -1,0 +1,243 @@
+"""The engine: events in, snapshots and stream events out. It does no I/O and reads no clock.
+
+``receive`` folds one event, ``tick`` lets time pass, ``snapshot`` and ``view`` read. The same events with the same
+times give the same answers, whether they come from live sessions or from a recording.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from meshtop.engine.attribution import OwnConnections
+from meshtop.engine.figures import Window, link_view, node_view
+from meshtop.engine.nodes import NodeRecord
+from meshtop.engine.snapshot import (
+    LinkEvent,
+    LogEvent,
+    MarkEvent,
+    NodeEvent,
+    NodeState,
+    Snapshot,
+    StreamEvent,
+    View,
+)
+from meshtop.engine.states import TROUBLE
+from meshtop.engine.timeseries import rfc3339
+from meshtop.model import (
+    BytesDropped,
+    EngineEvent,
+    FrameReceived,
+    LogLine,
+    Mark,
+    Mesh,
+    NodeName,
+    OperatorPing,
+    SessionChanged,
+    SessionStats,
+)
+
+WINDOW_S = 10.0
+NODE_EVENT_S = 10.0  # of `meshtop stream`
+_LOG_LINES = 500
+_MARKS = 200
+
+Level = Literal["info", "warning", "error"]
+Receiver = Callable[[Any], list[StreamEvent]]
+
+
+class Engine:
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+        own = OwnConnections()
+        self._nodes: dict[NodeName, NodeRecord] = {node.name: NodeRecord(mesh, node, own) for node in mesh.nodes}
+        self._told_state: dict[NodeName, tuple[NodeState, float]] = {}  # with the time of the last node event
+        self._told_silence: dict[NodeName, float] = {}
+        self._heard_garbage: dict[NodeName, int] = {}  # the connection that garbage was logged of
+        self._log: deque[LogLine] = deque(maxlen=_LOG_LINES)
+        self._marks: deque[Mark] = deque(maxlen=_MARKS)
+        self._receivers: Mapping[type, Receiver] = {
+            FrameReceived: self._frame,
+            SessionChanged: self._session,
+            SessionStats: self._stats,
+            OperatorPing: self._ping,
+            BytesDropped: self._garbage,
+            LogLine: self._log_line,
+            Mark: self._mark,
+        }
+
+    # ── In ──
+
+    def receive(self, event: EngineEvent) -> tuple[StreamEvent, ...]:
+        """Take in one event; what `meshtop stream` has to say about it. Events of unknown nodes are ignored."""
+        node = getattr(event, "node", None)
+        if node is not None and node not in self._nodes:
+            return ()
+        return tuple(self._receivers[type(event)](event))
+
+    def tick(self, now: float) -> tuple[StreamEvent, ...]:
+        """Time has passed: nodes may have fallen silent, and periodic events are due. Call it about once a second."""
+        told: list[StreamEvent] = []
+        for name, record in self._nodes.items():
+            told.extend(self._node_events(name, now))
+            told.extend(self._silence(record, now))
+        return tuple(told)
+
+    def reset_baselines(self) -> None:
+        """Forget every link's RTT baseline and learn it anew."""
+        for record in self._nodes.values():
+            for link in record.links.values():
+                link.baseline.reset()
+
+    def expect_interval(self, interval_s: float) -> None:
+        """The sampling interval is being changed: until frames at the new pace come, the slower of the two says from
+        when on a node is silent."""
+        for record in self._nodes.values():
+            record.expected_interval_s = interval_s
+
+    def _frame(self, event: FrameReceived) -> list[StreamEvent]:
+        record = self._nodes[event.node]
+        reboots = record.reboots
+        told: list[StreamEvent] = []
+        told.extend(record.receive(event))
+        if record.reboots != reboots:
+            told.append(self._say(event.at, event.node, "warning", f"{event.node} was booted: its counters restart"))
+        for change in record.transitions:
+            trouble = change.after in TROUBLE
+            why = f": {change.reason}" if change.reason else ""
+            text = f"{change.link.src} → {change.link.dst} {change.link.path}: {change.before} → {change.after}{why}"
+            told.append(self._say(event.at, event.node, "warning" if trouble else "info", text))
+        record.transitions.clear()
+        told.extend(self._node_events(event.node, event.at))
+        return told
+
+    def _session(self, event: SessionChanged) -> list[StreamEvent]:
+        self._nodes[event.node].sessions.changed(event)
+        told: list[StreamEvent] = []
+        if event.phase == "up":
+            told.append(self._say(event.at, event.node, "info", f"{event.node} is connected"))
+        elif event.phase == "down":
+            why = event.reason or "the session ended"
+            cure = f" ({event.cure})" if event.cure else ""
+            told.append(self._say(event.at, event.node, "error", f"{event.node} is down: {why}{cure}"))
+        told.extend(self._node_events(event.node, event.at))
+        return told
+
+    def _stats(self, event: SessionStats) -> list[StreamEvent]:
+        record = self._nodes[event.node]
+        record.sessions.measured(event)
+        if event.ssh_rtt_ms is not None and record.boot is not None:
+            record.boot.clock.ssh_rtt(event.at, event.ssh_rtt_ms)
+        return []
+
+    def _ping(self, event: OperatorPing) -> list[StreamEvent]:
+        self._nodes[event.node].vantage.add(event)
+        return []
+
+    def _garbage(self, event: BytesDropped) -> list[StreamEvent]:
+        self._nodes[event.node].dropped_bytes += event.count
+        if self._heard_garbage.get(event.node) == event.connection:
+            return []
+        self._heard_garbage[event.node] = event.connection
+        text = f"{event.node} sent {event.count} bytes that are no frame: {event.excerpt}"
+        return [self._say(event.at, event.node, "warning", text)]
+
+    def _log_line(self, event: LogLine) -> list[StreamEvent]:
+        self._log.append(event)
+        return [LogEvent(at=rfc3339(event.at), node=event.node, level=event.level, text=event.text)]
+
+    def _mark(self, event: Mark) -> list[StreamEvent]:
+        self._marks.append(event)
+        return [MarkEvent(at=rfc3339(event.at), text=event.text)]
+
+    # ── Said by the engine itself ──
+
+    def _say(self, at: float, node: NodeName | None, level: Level, text: str) -> LogEvent:
+        self._log.append(LogLine(at=at, node=node, level=level, text=text))
+        return LogEvent(at=rfc3339(at), node=node, level=level, text=text)
+
+    def _node_events(self, name: NodeName, now: float) -> list[StreamEvent]:
+        """A node event, if its state changed or one is due."""
+        record = self._nodes[name]
+        state, _ = record.state(now)
+        told = self._told_state.get(name)
+        if told is not None and told[0] == state and now - told[1] < NODE_EVENT_S:
+            return []
+        self._told_state[name] = (state, now)
+        view = node_view(record, now, Window.of(record, now, WINDOW_S))
+        return [NodeEvent(at=rfc3339(now), **msgspec.structs.asdict(view))]
+
+    def _silence(self, record: NodeRecord, now: float) -> list[StreamEvent]:
+        """Links whose source is not heard have no frames to report by: that there is no data is said each interval."""
+        name = record.node.name
+        state, _ = record.state(now)
+        if state == "up":
+            self._told_silence.pop(name, None)
+            return []
+        last = self._told_silence.get(name)
+        if last is not None and now - last < record.interval_s * 0.9:
+            return []
+        self._told_silence[name] = now
+        window = Window.of(record, now, WINDOW_S)
+        source = node_view(record, now, window)
+        at = rfc3339(now)
+        views = [link_view(record, link, now, window, source) for link in record.links.values()]
+        return [
+            LinkEvent(
+                at=at,
+                src=view.src,
+                dst=view.dst,
+                path=view.path,
+                state=view.state,
+                reason=view.reason,
+                interval_s=record.interval_s,
+                rtt_baseline_ms=view.rtt_baseline_ms,
+            )
+            for view in views
+        ]
+
+    # ── Out ──
+
+    def snapshot(self, now: float, window_s: float = WINDOW_S) -> Snapshot:
+        """The mesh over the last ``window_s`` seconds (at most about ten minutes are kept), as of ``now``."""
+        windows = {name: Window.of(record, now, window_s) for name, record in self._nodes.items()}
+        views = {name: node_view(record, now, windows[name]) for name, record in self._nodes.items()}
+        return Snapshot(
+            mesh=self._mesh.name,
+            at=rfc3339(now),
+            window_s=window_s,
+            nodes=tuple(views.values()),
+            links=tuple(
+                link_view(record, link, now, windows[name], views[name])
+                for name, record in self._nodes.items()
+                for link in record.links.values()
+            ),
+        )
+
+    def view(
+        self,
+        now: float,
+        window_s: float = WINDOW_S,
+        *,
+        operator_cpu_pct: float | None = None,
+        operator_rss_bytes: int | None = None,
+    ) -> View:
+        """All that a screen draws from. What the operator's own process costs is told by who composes."""
+        trails = {
+            key: link.trail(record.axis_now(now), now, record.interval_s, record.fresh_limit_s)
+            for record in self._nodes.values()
+            for key, link in record.links.items()
+        }
+        return View(
+            at=now,
+            mesh=self._mesh,
+            snapshot=self.snapshot(now, window_s),
+            trails=trails,
+            log=tuple(self._log),
+            marks=tuple(self._marks),
+            operator_cpu_pct=operator_cpu_pct,
+            operator_rss_bytes=operator_rss_bytes,
+        )

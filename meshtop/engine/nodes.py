@@ -1,0 +1,347 @@
+"""One node: its frames taken in, one probe stream after the other, and what they tell of its links.
+
+A frame passes here in this order: its boot's clock, its probe stream (what was seen before is ignored), what the node
+says of itself, its pings, its counters and sockets. The counters say which intervals are now measured; each such
+interval closes one cell on every link of the node and makes one ``link`` event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from meshtop.engine.attribution import Attribution, OwnConnections, address_owners, canonical, obstacle
+from meshtop.engine.chains import Chains, Reading, Step
+from meshtop.engine.clockmap import BootClock
+from meshtop.engine.counters import CounterDeltas, CounterReading
+from meshtop.engine.flows import Gauges, fields_missing
+from meshtop.engine.links import STILL, Cell, Known, LinkRecord, SocketSight
+from meshtop.engine.probes import PingBook
+from meshtop.engine.sessions import Sessions, Vantage
+from meshtop.engine.snapshot import LinkEvent, LinkState, NodeState
+from meshtop.engine.timeseries import Ring, rfc3339
+from meshtop.model import (
+    Frame,
+    FrameReceived,
+    LinkKey,
+    Mesh,
+    Node,
+    NodeInfo,
+    PingProblem,
+    PingReply,
+    PingStarted,
+    SocketChanges,
+)
+
+# Fresh is what is younger than this many intervals, and than this long.
+FRESH_INTERVALS = 3
+FRESH_FLOOR_S = 3.0
+# Streams of one boot that are remembered: the one that runs, those that drain, and some for what may still come.
+_MAX_STREAMS = 16
+_MAX_BOOTS = 2
+# Bounds for numbers from a node; beyond them a frame or a ping is damaged.
+_MAX_UPTIME_S = 1e10
+_MAX_RTT_MS = 1e7
+_MAX_SEQ = 2**31
+
+
+def fresh_limit(interval_s: float) -> float:
+    return max(FRESH_INTERVALS * interval_s, FRESH_FLOOR_S)
+
+
+class Sample(NamedTuple):
+    at: float  # on the axis
+    interval_s: float
+
+
+class Measured(NamedTuple):
+    """One interval of the node, on the axis: what its counters did, and whether its sockets were followed."""
+
+    start: float
+    end: float
+    counters: CounterDeltas
+    sockets: bool
+
+
+class Transition(NamedTuple):
+    """A link's state changed, now."""
+
+    link: LinkKey
+    before: LinkState
+    after: LinkState
+    reason: str | None
+
+
+class Stream:
+    """One probe's frames."""
+
+    __slots__ = ("book", "cpu", "problems", "seq")
+
+    def __init__(self) -> None:
+        self.seq = -1
+        self.book = PingBook()
+        self.problems: dict[str, str] = {}
+        self.cpu: Ring[tuple[float, float]] = Ring()  # (uptime, CPU seconds of the probe)
+
+
+class Boot:
+    def __init__(self, clock: BootClock, attribution: Attribution) -> None:
+        self.clock = clock
+        self.chains = Chains(attribution)
+        self.streams: dict[str, Stream] = {}
+
+    def stream(self, probe: str) -> Stream:
+        stream = self.streams.get(probe)
+        if stream is None:
+            stream = self.streams[probe] = Stream()
+            while len(self.streams) > _MAX_STREAMS:
+                oldest = next(iter(self.streams))
+                del self.streams[oldest]
+        return stream
+
+    @property
+    def newest(self) -> float | None:
+        """Time of the newest reading on the axis."""
+        uptime_s = self.chains.newest_s
+        return self.clock.axis(uptime_s) if uptime_s is not None else None
+
+
+class NodeRecord:
+    def __init__(self, mesh: Mesh, node: Node, own: OwnConnections) -> None:
+        self.mesh = mesh
+        self.node = node
+        self.sessions = Sessions()
+        self.vantage = Vantage(tuple(path.name for path in mesh.paths))
+        self.links = {
+            key: LinkRecord(key, obstacle(mesh, node, dst, key.path), mesh.thresholds)
+            for dst in mesh.nodes
+            if dst.name != node.name
+            for key in (LinkKey(node.name, dst.name, path.name) for path in mesh.paths)
+        }
+        self._targets = {
+            address: LinkKey(node.name, *owners[0])
+            for address, owners in address_owners(mesh).items()
+            if len(owners) == 1 and owners[0][0] != node.name
+        }
+        self._attribution = Attribution(mesh, node.name, own)
+        self._own = own
+        self._own_version = own.version
+        self._boots: dict[str, Boot] = {}
+        self.boot: Boot | None = None  # the newest
+        self.stream: Stream | None = None  # the one that gave the newest frame
+        self.info = NodeInfo()
+        self.interval_s = mesh.interval_s
+        self.expected_interval_s = 0.0
+        self.missing: tuple[str, ...] = fields_missing(None, None, ())
+        self._seen_fields: set[str] = set()
+        self.samples: Ring[Sample] = Ring()
+        self.measured: Ring[Measured] = Ring()
+        self.late = 0
+        self.unparsed = 0
+        self.dropped_bytes = 0
+        self.reboots = 0
+        self._series_ids = 0
+        self.transitions: list[Transition] = []
+
+    # ── Time ──
+
+    def axis_now(self, now: float) -> float:
+        return now - (self.boot.clock.correction_s if self.boot is not None else 0.0)
+
+    def sample_age_s(self, now: float) -> float | None:
+        newest = self.boot.newest if self.boot is not None else None
+        return max(0.0, self.axis_now(now) - newest) if newest is not None else None
+
+    @property
+    def fresh_limit_s(self) -> float:
+        return fresh_limit(max(self.interval_s, self.expected_interval_s))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The sources that cannot be read there now, in words."""
+        return tuple(text for _, text in sorted(self.stream.problems.items())) if self.stream is not None else ()
+
+    def state(self, now: float) -> tuple[NodeState, str | None]:
+        return self.sessions.state(now, self.sample_age_s(now), self.fresh_limit_s, self.vantage, self.problems)
+
+    # ── Taking in ──
+
+    def receive(self, event: FrameReceived) -> list[LinkEvent]:
+        """Take in one frame; the ``link`` events of the intervals that it completes."""
+        frame = event.frame
+        self.unparsed += frame.unparsed
+        if not (0 <= frame.uptime_s < _MAX_UPTIME_S and 0 < frame.interval_s < _MAX_UPTIME_S):
+            self.unparsed += 1
+            return []
+        boot = self._boot_of(frame, event.at)
+        stream = boot.stream(frame.probe)
+        if frame.seq <= stream.seq:
+            return []  # seen before; or it was overtaken, and what it counted is in the later ones
+        stream.seq = frame.seq
+        boot.clock.received(event.at, frame.uptime_s)
+        newest_before = boot.newest
+        self._learn(frame, boot, stream)
+        self._take_pings(frame, boot, stream)
+        events = self._take_counters(event, boot, stream)
+        newest = boot.newest
+        if boot is self.boot and newest is not None and (newest_before is None or newest > newest_before):
+            self.stream = stream
+            self.interval_s = frame.interval_s
+        for link in self.links.values():
+            link.decided.clear()
+        return events
+
+    def _boot_of(self, frame: Frame, received_at: float) -> Boot:
+        boot = self._boots.get(frame.boot)
+        if boot is not None:
+            return boot
+        newest = self.boot.newest if self.boot is not None else None
+        boot = Boot(BootClock(received_at, frame.uptime_s, newest), self._attribution)
+        if self.boot is not None:
+            self.reboots += 1
+            self.info = NodeInfo()
+            self._seen_fields.clear()
+        self._boots[frame.boot] = self.boot = boot
+        while len(self._boots) > _MAX_BOOTS:
+            del self._boots[next(iter(self._boots))]
+        return boot
+
+    def _learn(self, frame: Frame, boot: Boot, stream: Stream) -> None:
+        for problem in frame.problems:
+            if problem.text:
+                stream.problems[problem.source] = problem.text
+            else:
+                stream.problems.pop(problem.source, None)
+        info = frame.info
+        if info is not None:
+            if info.probe_cpu_s is not None:
+                stream.cpu.add(frame.uptime_s, (frame.uptime_s, info.probe_cpu_s))
+            if info.ssh_socket is not None:
+                self._own.add(self.node.name, info.ssh_socket)
+            if boot is self.boot:
+                self.info = _merged(self.info, info)
+        if self._own.version != self._own_version:
+            self._own_version = self._own.version
+            for known in self._boots.values():
+                known.chains.place_anew()
+        if self.missing and frame.sockets is not None:
+            self._see_fields(frame.sockets)
+        if info is not None:
+            self.missing = fields_missing(self.info.ss, self.info.kernel, self._seen_fields)
+
+    def _see_fields(self, sockets: SocketChanges) -> None:
+        new = {name for name in self.missing for reading in sockets.changed if getattr(reading, name) is not None}
+        if new:
+            self._seen_fields |= new
+            self.missing = fields_missing(self.info.ss, self.info.kernel, self._seen_fields)
+
+    # ── Pings ──
+
+    def _take_pings(self, frame: Frame, boot: Boot, stream: Stream) -> None:
+        for event in frame.pings:
+            key = self._targets.get(event.target) or self._targets.get(canonical(event.target))
+            link = self.links.get(key) if key is not None else None
+            if link is None or link.obstacle is not None:
+                continue
+            if isinstance(event, PingReply):
+                self._take_reply(event, link, boot, stream)
+            elif isinstance(event, PingProblem):
+                stream.book.trouble(event, link.key)
+            elif _plausible_start(event):
+                self._series_ids += 1
+                stream.book.start(event, link.key, boot.clock.axis(event.uptime_s), self._series_ids)
+        horizon = boot.clock.axis(frame.uptime_s)
+        for series in stream.book.all_running():
+            link = self.links[series.link]
+            link.lost(series.size, series.decide(horizon, link.deadline_s, link.outcomes(series.size)))
+
+    def _take_reply(self, reply: PingReply, link: LinkRecord, boot: Boot, stream: Stream) -> None:
+        sent_s = reply.sent_uptime_s
+        if sent_s is None:
+            sent_s = reply.uptime_s - reply.rtt_ms / 1000
+        if not (0 <= reply.rtt_ms < _MAX_RTT_MS and 0 <= reply.seq < _MAX_SEQ and abs(sent_s) < _MAX_UPTIME_S):
+            self.unparsed += 1
+            return
+        sent_at = boot.clock.axis(sent_s)
+        self._series_ids += 1
+        series = stream.book.series_of(reply, link.key, sent_at, self._series_ids)
+        outcome = series.answer(reply, sent_at, link.deadline_s, link.outcomes(series.size))
+        if outcome is not None:
+            link.answered(series.size, outcome)
+
+    # ── Counters and sockets ──
+
+    def _take_counters(self, event: FrameReceived, boot: Boot, stream: Stream) -> list[LinkEvent]:
+        frame = event.frame
+        redundant = boot.chains.redundant
+        counters = CounterReading(frame.snmp, frame.netstat, frame.net_dev, frame.softnet)
+        steps = boot.chains.fold(frame.probe, Reading(frame.uptime_s, frame.interval_s, counters, frame.sockets))
+        limit_s = fresh_limit(frame.interval_s)
+        if boot.chains.redundant == redundant:
+            self.samples.add(boot.clock.axis(frame.uptime_s), Sample(boot.clock.axis(frame.uptime_s), frame.interval_s))
+            self.late += event.at - boot.clock.operator_time(frame.uptime_s) > limit_s
+        events: list[LinkEvent] = []
+        for step in steps:
+            late = event.at - boot.clock.operator_time(step.end_s) > limit_s
+            events.extend(self._close(step, boot, stream, late, step.end_s == frame.uptime_s))
+        return events
+
+    def _close(self, step: Step, boot: Boot, stream: Stream, late: bool, told: bool) -> Iterator[LinkEvent]:
+        """An interval is measured: a cell and an event for each link. ``told``: it is the one that the frame's pings
+        belong to."""
+        start, end = boot.clock.axis(step.start_s), boot.clock.axis(step.end_s)
+        at = boot.clock.operator_time(step.end_s)
+        stamp = rfc3339(at)
+        self.measured.add(end, Measured(start, end, step.counters, step.activities is not None))
+        present = boot is self.boot and step.end_s == boot.chains.newest_s
+        seconds = step.end_s - step.start_s
+        for key, link in self.links.items():
+            decided = link.decided
+            if not told:
+                link.decided = []
+            moved = step.activities.get(key, STILL) if step.activities is not None else None
+            gauges = boot.chains.gauges(key) if present and boot.chains.sockets_known else None
+            before = link.newest
+            cell = link.interval(start, end, at, moved, stream.book.running(key), self._known(link, stream, gauges))
+            sight = SocketSight(seconds if moved is not None else 0.0, self.missing, gauges)
+            yield self._event(link, cell, stamp, seconds, late, sight)
+            link.decided = decided
+            if present and before is not None and before.shown.state != cell.shown.state:
+                self.transitions.append(Transition(key, before.shown.state, cell.shown.state, cell.shown.reason))
+
+    def _known(self, link: LinkRecord, stream: Stream, gauges: Gauges | None) -> Known:
+        return Known(
+            flows=gauges.flows if gauges is not None else None,
+            ping_problem=stream.book.problem_of(link.key) or stream.problems.get("ping"),
+            socket_problem=stream.problems.get("ss"),
+        )
+
+    def _event(
+        self, link: LinkRecord, cell: Cell, stamp: str, seconds: float, late: bool, sight: SocketSight
+    ) -> LinkEvent:
+        moved = cell.moved
+        return LinkEvent(
+            at=stamp,
+            src=link.key.src,
+            dst=link.key.dst,
+            path=link.key.path,
+            state=cell.shown.state,
+            reason=cell.shown.reason,
+            interval_s=round(seconds, 3),
+            late=late,
+            tx_bytes=moved.acked_bytes if moved is not None and "bytes_acked" not in self.missing else None,
+            retrans=moved.retrans if moved is not None and "retrans_total" not in self.missing else None,
+            **link.interval_figures(cell, sight),
+        )
+
+
+def _merged(known: NodeInfo, news: NodeInfo) -> NodeInfo:
+    parts = {name: getattr(news, name) for name in NodeInfo.__struct_fields__}
+    return msgspec.structs.replace(known, **{name: part for name, part in parts.items() if part is not None})
+
+
+def _plausible_start(event: PingStarted) -> bool:
+    in_time = 0 < event.interval_s < _MAX_UPTIME_S and abs(event.uptime_s) < _MAX_UPTIME_S
+    return in_time and 0 <= event.first_seq < _MAX_SEQ
