@@ -1,8 +1,8 @@
 """The command line: options in, exit codes out. The work is in ``meshtop.commands``, loaded when it is asked for.
 
 Exit codes: 0 fine, 1 a fault of meshtop or a check that failed, 2 wrong usage or configuration, 3 no node could be
-reached, 128 + n after signal n (130 for Ctrl-C, 143 for SIGTERM), after clean-up. Machine output goes to standard
-output alone, messages to standard error.
+reached, 130 ended by SIGINT, SIGTERM or SIGHUP, after clean-up. Machine output goes to standard output alone, messages
+to standard error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
-"""Running a command's event loop, so that signals end it in an orderly way with the exit code that cli.md's users
-expect: 130 after SIGINT, 143 after SIGTERM, 129 after SIGHUP (128 + the signal, as shells count).
-
-The first signal asks; what was started is cleaned up. A second SIGINT or SIGTERM ends the process at once.
+"""Running a command's event loop, so that a signal ends it in an orderly way: SIGINT, SIGTERM and SIGHUP alike ask for
+the end, what was started is cleaned up, and the exit code is 130. A second one ends the process at once.
 """
 
 from __future__ import annotations
@@ -18,33 +16,33 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FINE, FOUND_FAILURE, WRONG_USAGE, NO_NODE, INTERRUPTED = 0, 1, 2, 3, 130
+FINE, NO_NODE, INTERRUPTED = 0, 3, 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(main: Callable[[], Awaitable[int]]) -> int:
-    """Run ``main`` to its exit code, or to that of the signal which ended it."""
+    """Run ``main`` to its exit code, or to 130 where a signal ended it."""
     return asyncio.run(_guarded(main))
 
 
 async def _guarded(main: Callable[[], Awaitable[int]]) -> int:
     loop = asyncio.get_running_loop()
     work = asyncio.ensure_future(main())
-    caught: list[signal.Signals] = []
+    asked = asyncio.Event()
 
-    def on_signal(number: signal.Signals) -> None:
-        caught.append(number)
+    def on_signal() -> None:
+        asked.set()
         work.cancel()
         for each in SIGNALS:
             loop.remove_signal_handler(each)  # the default again: the next one ends the process
 
     for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal, number)
+        loop.add_signal_handler(number, on_signal)
     try:
         return await work
     except asyncio.CancelledError:
-        if caught:
-            return 128 + caught[0]
+        if asked.is_set():
+            return INTERRUPTED
         raise
     finally:
         for number in SIGNALS:

@@ -15,7 +15,7 @@ import msgspec
 
 from meshtop import compose
 from meshtop.commands import plain
-from meshtop.commands.running import FINE, SIGNALS, beside, run
+from meshtop.commands.running import FINE, INTERRUPTED, SIGNALS, beside, run
 from meshtop.config import MeshConfig, load
 from meshtop.monitor import Monitor
 
@@ -96,7 +96,7 @@ def _signals_as_exceptions() -> Iterator[None]:
     """Outside the event loop SIGTERM and SIGHUP unwind the stack as SIGINT does, so that a lab in the making goes."""
 
     def unwind(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
+        raise SystemExit(INTERRUPTED)
 
     before = {number: signal.signal(number, unwind) for number in SIGNALS}
     try:
