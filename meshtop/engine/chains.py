@@ -20,6 +20,7 @@ from meshtop.model import LinkKey, SocketChanges
 _ADJACENT = 1.5
 # Stretches apart that are waited for; more than a few outages within the retention never heal anyhow.
 _MAX_CHAINS = 8
+_MAX_PROBES = 16
 
 
 class Reading(NamedTuple):
@@ -32,45 +33,53 @@ class Reading(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One interval that is now measured, in seconds of the node's uptime. ``activities`` is None where the sockets
-    could not be read at both its ends."""
+    """One interval that is now measured, in seconds of the node's uptime. ``activities`` is what the sockets did in the
+    last ``sockets_s`` seconds of it (more than the interval, if they could not be read at its start); None where that
+    is not known."""
 
     start_s: float
     end_s: float
     counters: CounterDeltas
     activities: Activities | None
+    sockets_s: float
 
 
 class _Chain:
-    __slots__ = ("counters", "end_s", "first_counters", "first_standing", "flows", "start_s")
+    __slots__ = ("counters", "end_s", "first_counters", "first_standing", "flows", "sockets_at_s", "start_s")
 
     def __init__(self, reading: Reading, attribution: Attribution) -> None:
         self.start_s = self.end_s = reading.uptime_s
         self.counters = self.first_counters = reading.counters
         self.flows = FlowTable(attribution)
+        self.sockets_at_s: float | None = None  # when the sockets were last read
         if reading.sockets is not None:
             self.flows.fold(reading.sockets, reading.interval_s)
+            self.sockets_at_s = reading.uptime_s
         self.first_standing: Standing | None = self.flows.standing() if self.flows.complete else None
 
     def extend(self, reading: Reading) -> Step:
         seconds = reading.uptime_s - self.end_s
-        activities = None
-        if reading.sockets is None:
-            self.flows.forget()
-        else:
-            activities = self.flows.fold(reading.sockets, seconds)
-        step = Step(self.end_s, reading.uptime_s, difference(self.counters, reading.counters, seconds), activities)
+        activities, sockets_s = None, 0.0
+        if reading.sockets is not None:
+            since_s = reading.uptime_s - (self.end_s if self.sockets_at_s is None else self.sockets_at_s)
+            activities = self.flows.fold(reading.sockets, since_s)
+            sockets_s = since_s if activities is not None else 0.0
+            self.sockets_at_s = reading.uptime_s
+        counters = difference(self.counters, reading.counters, seconds)
+        step = Step(self.end_s, reading.uptime_s, counters, activities, sockets_s)
         self.end_s, self.counters = reading.uptime_s, reading.counters
         return step
 
     def absorb_earlier(self, earlier: _Chain) -> Step:
         """Join with the chain before this one: the bit in between is measured."""
         seconds = self.start_s - earlier.end_s
-        activities = None
-        if self.first_standing is not None:
-            activities = earlier.flows.moved_until(self.first_standing, seconds)
+        activities, sockets_s = None, 0.0
+        if self.first_standing is not None and earlier.sockets_at_s is not None:
+            since_s = self.start_s - earlier.sockets_at_s
+            activities = earlier.flows.moved_until(self.first_standing, since_s)
+            sockets_s = since_s if activities is not None else 0.0
         counters = difference(earlier.counters, self.first_counters, seconds)
-        step = Step(earlier.end_s, self.start_s, counters, activities)
+        step = Step(earlier.end_s, self.start_s, counters, activities, sockets_s)
         self.start_s = earlier.start_s
         self.first_counters, self.first_standing = earlier.first_counters, earlier.first_standing
         return step
@@ -96,7 +105,8 @@ class Chains:
 
     @property
     def sockets_known(self) -> bool:
-        return bool(self._chains) and self._chains[-1].flows.complete
+        """Whether the newest reading tells all sockets."""
+        return bool(self._chains) and self._chains[-1].flows.complete and self._chains[-1].sockets_at_s == self.newest_s
 
     @property
     def sockets_total(self) -> int:
@@ -167,6 +177,8 @@ class Chains:
         return step
 
     def _limit(self) -> None:
+        while len(self._of_probe) > _MAX_PROBES:
+            del self._of_probe[next(iter(self._of_probe))]
         while len(self._chains) > _MAX_CHAINS:
             dropped = self._chains.pop(0)
             for probe in [probe for probe, chain in self._of_probe.items() if chain is dropped]:

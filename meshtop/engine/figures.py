@@ -11,7 +11,9 @@ from meshtop.engine.counters import DSACK, ORIG_SENT, RETRANS, TIMEOUTS
 from meshtop.engine.links import LinkRecord, SocketSight
 from meshtop.engine.nodes import Measured, NodeRecord
 from meshtop.engine.snapshot import InterfaceRate, LinkView, NodeTcp, NodeView, ProbeCost
+from meshtop.engine.states import Verdict
 
+_NOT_YET = Verdict("no-data", "no interval measured yet")
 _COST_WINDOW_S = 120.0  # the probe tells its CPU at a slow beat
 
 
@@ -89,9 +91,16 @@ def link_view(record: NodeRecord, link: LinkRecord, now: float, window: Window, 
     chains = record.boot.chains if record.boot is not None else None
     gauges = chains.gauges(key) if chains is not None and chains.sockets_known else None
     figures = link.figures(window.after, window.upto, SocketSight(window.sockets_s, record.missing, gauges))
-    newest = link.newest
-    state, reason = newest.shown if newest is not None else ("no-data", link.obstacle or "no interval measured yet")
-    return LinkView(src=key.src, dst=key.dst, path=key.path, state=state, reason=reason, sample_age_s=age_s, **figures)
+    verdict = link.newest.shown if link.newest is not None else _NOT_YET
+    return LinkView(
+        src=key.src,
+        dst=key.dst,
+        path=key.path,
+        state=verdict.state,
+        reason=verdict.reason,
+        sample_age_s=age_s,
+        **figures,
+    )
 
 
 def _staleness(src: NodeView) -> str | None:

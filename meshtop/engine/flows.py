@@ -1,8 +1,8 @@
 """The TCP sockets of one node: what they moved, link by link.
 
-Source: ``ss -tinmoe`` (iproute2 ``misc/ss.c``, ``struct tcp_info``). Only sockets that changed are looked at. Cumulative
-fields that ss leaves out count as zero here; whether a figure made of them may be shown at all is decided by
-:func:`fields_missing`.
+Source: ``ss -tinmoe`` (iproute2 ``misc/ss.c``, ``struct tcp_info``). Only sockets that changed are looked at.
+Cumulative fields that ss leaves out count as zero here; whether a figure made of them may be shown at all is decided
+by :func:`fields_missing`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ OPEN_STATES = frozenset(("ESTAB", "CLOSE-WAIT", "FIN-WAIT-1", "CLOSING", "LAST-A
 _WITHOUT_INFO = frozenset(("TIME-WAIT", "LISTEN", "SYN-RECV", "NEW-SYN-RECV", "UNCONN", "BOUND-INACTIVE"))
 # tcp_info's min_rtt is 2³²−1 µs until the first measurement (net/ipv4/tcp.c).
 _NO_MINRTT_MS = 4_294_967.0
+
+# Sockets that went are remembered for a while: one line of ss that could not be read must not make an old socket new.
+_BURIED = 512
 
 # What the figures of a link are made of, in the order of Cumulative.
 FIGURE_FIELDS = ("bytes_acked", "bytes_received", "data_segs_out", "retrans_total", "dsack_dups")
@@ -81,11 +84,10 @@ class _Group:
     def current(self) -> Gauges:
         if self.gauges is None:
             flows = [flow for flow in self.flows.values() if flow.open]
+            minrtts = [flow.minrtt_ms for flow in flows if flow.minrtt_ms and flow.minrtt_ms < _NO_MINRTT_MS]
             self.gauges = Gauges(
                 flows=len(flows),
-                minrtt_ms=min(
-                    (f.minrtt_ms for f in flows if f.minrtt_ms and f.minrtt_ms < _NO_MINRTT_MS), default=None
-                ),
+                minrtt_ms=min(minrtts, default=None),
                 pmtu=min((f.pmtu for f in flows if f.pmtu), default=None),
             )
         return self.gauges
@@ -97,7 +99,7 @@ class _Sum:
     __slots__ = ("srtts", "totals")
 
     def __init__(self) -> None:
-        self.totals = [0, 0, 0, 0, 0]
+        self.totals = [0, 0, 0, 0, 0]  # in the order of Cumulative
         self.srtts: list[float] = []
 
     def add(self, step: Cumulative, srtt_ms: float | None) -> None:
@@ -127,6 +129,7 @@ class FlowTable:
         self._flows: dict[SocketId, Flow] = {}
         self._by_tuple: dict[tuple[str, int, str, int], SocketId] = {}
         self._groups: dict[LinkKey, _Group] = {}
+        self._buried: dict[SocketId, Cumulative] = {}
         self.unattributed = 0
         self.total = 0
         # Whether all sockets are known, so that an unknown one must be new. False until the first full reading.
@@ -139,14 +142,6 @@ class FlowTable:
     def gauges(self, link: LinkKey) -> Gauges:
         group = self._groups.get(link)
         return group.current() if group is not None else _NO_FLOWS
-
-    def forget(self) -> None:
-        """The sockets could not be read: what they do until they can is not known."""
-        self._flows.clear()
-        self._by_tuple.clear()
-        self._groups.clear()
-        self.unattributed = self.total = 0
-        self.complete = False
 
     def fold(self, changes: SocketChanges, seconds: float) -> Activities | None:
         """Take in a reading ``seconds`` after the last; what moved, or None where this reading only sets a baseline."""
@@ -161,8 +156,11 @@ class FlowTable:
                 self._drop(self._by_tuple.get(reading.id[:4], reading.id))
             else:
                 self._take(reading, baseline, seconds, sums)
-        for socket in changes.gone:
-            self._drop(socket)
+        if changes.gone:
+            there = {reading.id for reading in changes.changed}
+            for socket in changes.gone:
+                if socket not in there:
+                    self._drop(socket)
         self.total = changes.total or len(self._flows)
         if changes.full:
             self.complete = True
@@ -172,11 +170,17 @@ class FlowTable:
         socket = reading.id
         flow = self._flows.get(socket)
         now = cumulative(reading)
-        if flow is None:
-            flow = self._admit(socket)
-            step = _ZERO if baseline else from_zero(now, reading.bytes_sent, reading.bytes_retrans, seconds)
+        if flow is not None:
+            before: Cumulative | None = flow.cumulative
         else:
-            step, now = progress(flow.cumulative, now, socket.cookie is not None, seconds)
+            flow = self._admit(socket)
+            before = self._buried.pop(socket, None)
+        if before is not None:
+            step, now = progress(before, now, socket.cookie is not None, seconds)
+        elif baseline:
+            step = _ZERO
+        else:
+            step = from_zero(now, reading.bytes_sent, reading.bytes_retrans, seconds)
         flow.cumulative = now
         flow.read(reading)
         is_open = reading.state in OPEN_STATES
@@ -209,6 +213,9 @@ class FlowTable:
         flow = self._flows.pop(socket, None)
         if flow is None:
             return
+        self._buried[socket] = flow.cumulative
+        if len(self._buried) > _BURIED:
+            del self._buried[next(iter(self._buried))]
         if self._by_tuple.get(socket[:4]) == socket:
             del self._by_tuple[socket[:4]]
         if flow.unattributed:
@@ -223,9 +230,8 @@ class FlowTable:
         for socket, flow in list(self._flows.items()):
             place = self._attribution.place(socket)
             if place.link != flow.link or place.unattributed != flow.unattributed:
-                counted = flow.cumulative
                 self._drop(socket)
-                self._admit(socket).cumulative = counted
+                self._admit(socket).cumulative = self._buried.pop(socket)
 
     def moved_until(self, later: Standing, seconds: float) -> Activities | None:
         """What moved from here to where the counters of a later reading stand, on the way of another probe."""
@@ -237,10 +243,11 @@ class FlowTable:
             if link is None:
                 continue
             flow = self._flows.get(socket)
-            if flow is None:
+            before = flow.cumulative if flow is not None else self._buried.get(socket)
+            if before is None:
                 step = from_zero(now, None, None, seconds)
             else:
-                step, _ = progress(flow.cumulative, now, socket.cookie is not None, seconds)
+                step, _ = progress(before, now, socket.cookie is not None, seconds)
             if step is not _ZERO:
                 sums.setdefault(link, _Sum()).add(step, flow.srtt_ms if flow is not None else None)
         return finish(sums)
@@ -308,7 +315,7 @@ def _cumulative(values: list[int]) -> Cumulative:
 
 
 def finish(sums: Mapping[LinkKey, _Sum]) -> Activities:
-    return {link: Activity(*total.totals, median(total.srtts)) for link, total in sums.items()}
+    return {link: Activity(*_cumulative(total.totals), srtt_ms=median(total.srtts)) for link, total in sums.items()}
 
 
 def fields_missing(ss: str | None, kernel: str | None, seen: Iterable[str]) -> tuple[str, ...]:

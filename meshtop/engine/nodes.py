@@ -57,12 +57,12 @@ class Sample(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """One interval of the node, on the axis: what its counters did, and whether its sockets were followed."""
+    """One interval of the node, on the axis: what its counters did, and for how long its sockets were followed."""
 
     start: float
     end: float
     counters: CounterDeltas
-    sockets: bool
+    sockets_s: float
 
 
 class Transition(NamedTuple):
@@ -294,7 +294,7 @@ class NodeRecord:
         start, end = boot.clock.axis(step.start_s), boot.clock.axis(step.end_s)
         at = boot.clock.operator_time(step.end_s)
         stamp = rfc3339(at)
-        self.measured.add(end, Measured(start, end, step.counters, step.activities is not None))
+        self.measured.add(end, Measured(start, end, step.counters, step.sockets_s))
         present = boot is self.boot and step.end_s == boot.chains.newest_s
         seconds = step.end_s - step.start_s
         for key, link in self.links.items():
@@ -305,7 +305,7 @@ class NodeRecord:
             gauges = boot.chains.gauges(key) if present and boot.chains.sockets_known else None
             before = link.newest
             cell = link.interval(start, end, at, moved, stream.book.running(key), self._known(link, stream, gauges))
-            sight = SocketSight(seconds if moved is not None else 0.0, self.missing, gauges)
+            sight = SocketSight(step.sockets_s, self.missing, gauges)
             yield self._event(link, cell, stamp, seconds, late, sight)
             link.decided = decided
             if present and before is not None and before.shown.state != cell.shown.state:

@@ -14,10 +14,10 @@ from meshtop.model import OperatorPing, PathName, SessionChanged, SessionStats
 _VANTAGE_S = 5.0
 
 
-class _WireBytes(NamedTuple):
+class _Wire(NamedTuple):
     start: float
     end: float
-    count: int
+    received_bytes: int
 
 
 class Sessions:
@@ -29,7 +29,7 @@ class Sessions:
         self._connecting = False
         self.failure: SessionChanged | None = None
         self.ssh_rtt_ms: float | None = None
-        self._wire: Ring[_WireBytes] = Ring()
+        self._wire: Ring[_Wire] = Ring()
         self._last_wire: dict[int, tuple[float, int]] = {}
 
     def changed(self, event: SessionChanged) -> None:
@@ -57,7 +57,7 @@ class Sessions:
         if before is not None and event.at > before[0]:
             count = advance(before[1], event.rx_wire_bytes, event.at - before[0])
             if count is not None:
-                self._wire.add(event.at, _WireBytes(before[0], event.at, count))
+                self._wire.add(event.at, _Wire(before[0], event.at, count))
 
     def wire_bytes_per_s(self, after: float, upto: float) -> float | None:
         """Over all connections of the window. While two overlap both cost, so time is counted from end to end."""
@@ -65,7 +65,7 @@ class Sessions:
         if not entries:
             return None
         seconds = max(entry.end for entry in entries) - min(entry.start for entry in entries)
-        return sum(entry.count for entry in entries) / seconds if seconds > 0 else None
+        return sum(entry.received_bytes for entry in entries) / seconds if seconds > 0 else None
 
     def state(
         self, now: float, sample_age_s: float | None, fresh_limit_s: float, vantage: Vantage, problems: tuple[str, ...]
