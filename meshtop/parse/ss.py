@@ -215,6 +215,7 @@ def _scan(rest: Iterator[str], fields: _Fields) -> None:
 def _read_words(words: list[str], fields: _Fields) -> None:
     """The congestion control algorithm stands alone. One that is not known (they are modules) is the first bare word
     that no one else claims."""
+    words = [word for word in words if not word.startswith("tcp-ulp-")]  # TLS or MPTCP on top
     chosen: str | None = fields.others.get("congestion")
     if chosen is None:
         known = next((word for word in words if word in _ALGORITHMS), None)

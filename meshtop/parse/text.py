@@ -32,8 +32,9 @@ _SLACK = 1024
 def clean(s: str, limit: int = 200) -> str:
     """``s`` as one harmless line of at most ``limit`` (≥ 1) characters, ended by ``…`` when it was longer.
 
-    Escape sequences and control, format (bidi, zero-width, tag) characters are removed; tabs, line ends and line
-    separators become spaces; lone surrogates and non-characters become U+FFFD; blanks at both ends go. Idempotent.
+    Escape sequences and control, format (bidi, zero-width, tag) characters are removed; tabs, line ends and blanks of
+    every kind become spaces; lone surrogates and characters without an agreed form become U+FFFD; blanks at both ends
+    go. The result ``isprintable()``. Idempotent.
     """
     considered = s[: 8 * limit + _SLACK]
     if not (considered.isascii() and considered.isprintable()):
@@ -56,16 +57,16 @@ def _harmless_match(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def _harmless(char: str) -> str:
-    if char in "\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029":
+    if char in "\t\n\v\f\r\x1c\x1d\x1e\x85":
         return " "
     if char in "\u115f\u1160\u3164\uffa0\u2800" or _is_variation_selector(char):  # drawn as nothing
         return ""
+    if char.isprintable():
+        return char
     kind = category(char)
-    if kind in ("Cc", "Cf"):
-        return ""
-    if kind == "Cs" or (ord(char) & 0xFFFE) == 0xFFFE or 0xFDD0 <= ord(char) <= 0xFDEF:
-        return REPLACEMENT
-    return char
+    if kind.startswith("Z"):
+        return " "
+    return "" if kind in ("Cc", "Cf") else REPLACEMENT
 
 
 def _is_variation_selector(char: str) -> bool:
