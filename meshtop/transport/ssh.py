@@ -261,7 +261,8 @@ class SshSession:
             async with asyncio.timeout(_OPEN_S):
                 return await self._connection.create_process(command, encoding=None, window=_WINDOW, request_pty=False)
         except asyncssh.ChannelOpenError as exc:
-            raise channel_fault(exc, self._where) from exc
+            told = session_fault if self._connection.is_closed() else channel_fault
+            raise told(exc, self._where) from exc
         except TimeoutError as exc:
             if exc.errno is not None:  # not ours: the socket's ETIMEDOUT
                 raise session_fault(exc, self._where) from exc

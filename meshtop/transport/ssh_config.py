@@ -25,7 +25,7 @@ _CONFIG_FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
 _USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 _GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _DEFAULT_KEYS = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
-_ENCRYPTED = "is protected by a passphrase"
+ENCRYPTED = "is protected by a passphrase"
 _TOKEN = re.compile(r"%(.)")
 _PLACE = re.compile(r"(?P<file>.+) line (?P<line>\d+): (?P<what>.+)", re.DOTALL)
 
@@ -174,8 +174,8 @@ def _vetted(named: Sequence[str] | None, identities_only: bool) -> tuple[tuple[s
         if problem is None:
             usable.append(path)
         elif named or os.path.exists(path):
-            unusable.append(f"{file} {problem}")
-        if problem == _ENCRYPTED and named:
+            unusable.append(f"{path} {problem}")
+        if problem == ENCRYPTED and named:
             usable.append(path)  # an agent may hold it
     return (tuple(usable) if named else None), tuple(unusable)
 
@@ -183,9 +183,11 @@ def _vetted(named: Sequence[str] | None, identities_only: bool) -> tuple[tuple[s
 def _key_problem(path: str, identities_only: bool) -> str | None:
     try:
         asyncssh.read_private_key(path)
-    except asyncssh.KeyEncryptionError:
-        return _ENCRYPTED
-    except asyncssh.KeyImportError:
+    except asyncssh.KeyEncryptionError as exc:
+        return f"is encrypted in a way that asyncssh cannot undo ({exc})"
+    except asyncssh.KeyImportError as exc:
+        if str(exc).startswith("Passphrase"):  # there is no exception of its own; asyncssh itself goes by this word
+            return ENCRYPTED
         try:
             asyncssh.read_public_key(path)  # beside IdentitiesOnly it picks one of the agent's keys
         except (OSError, asyncssh.KeyImportError):

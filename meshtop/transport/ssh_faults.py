@@ -15,7 +15,7 @@ import asyncssh
 
 from meshtop.parse.text import clean
 from meshtop.transport.base import FaultKind, TransportFault
-from meshtop.transport.ssh_config import Hop
+from meshtop.transport.ssh_config import ENCRYPTED, Hop
 from meshtop.transport.target import Target
 
 _OPEN_REFUSED_BY_RULE = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
@@ -129,7 +129,8 @@ def _login_refused(attempt: Attempt, why: str = "") -> TransportFault:
     tried = []
     if attempt.agent_keys:
         tried.append(f"{attempt.agent_keys} of the agent")
-    tried += hop.identities if hop.identities is not None else ["the usual files in ~/.ssh"]
+    named = hop.identities if hop.identities is not None else ["the usual files in ~/.ssh"]
+    tried += [file for file in named if f"{file} {ENCRYPTED}" not in hop.unusable]
     reason = f"{attempt.where} lets no key in for user {hop.user}; tried: {', '.join(tried) or 'none'}"
     if hop.unusable:
         reason += f"; not usable: {', '.join(hop.unusable)}"
@@ -141,7 +142,7 @@ def _login_refused(attempt: Attempt, why: str = "") -> TransportFault:
         reason += f"; {why}"
     if witness.banner:
         reason += f"; it said: {witness.banner}"
-    if any("passphrase" in problem for problem in hop.unusable):
+    if any(problem.endswith(ENCRYPTED) for problem in hop.unusable):
         cure = f"give the key to an agent (ssh-add), then {attempt.ssh_command} must work without a question"
     else:
         cure = f"{attempt.ssh_command} must work without a question; add the public key by ssh-copy-id"

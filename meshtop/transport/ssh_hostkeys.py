@@ -101,9 +101,9 @@ def _shown(key: asyncssh.SSHKey) -> str:
 def refused(host: HostName, known: KnownHosts, offered: asyncssh.SSHKey | None, said: str = "") -> TransportFault:
     """Why this key was not accepted. ``offered`` None: a certificate, of which ``said`` is all that is known."""
     entries = known.entries(host)
-    revoked = [entry for entry in entries if entry.role == "revoked" and entry.key == offered]
-    if revoked and offered is not None:
-        return _revoked(host, known, offered, revoked[0])
+    revoked = [entry for entry in entries if entry.role == "revoked"]
+    if revoked and "revoked" in said:  # asyncssh refuses before it shows the key
+        return _revoked(host, known, revoked)
     expected = [entry for entry in entries if entry.role == "key"]
     authorities = [entry for entry in entries if entry.role == "ca"]
     if offered is not None and expected:
@@ -144,8 +144,9 @@ def _unknown(host: HostName, known: KnownHosts, offered: asyncssh.SSHKey) -> Tra
     return TransportFault("host-key-unknown", reason, cure, retry=False, files=known.files)
 
 
-def _revoked(host: HostName, known: KnownHosts, offered: asyncssh.SSHKey, entry: Entry) -> TransportFault:
-    reason = f"host key revoked: {entry.file}:{entry.line} forbids {_shown(offered)}, which {host.pattern} offers"
+def _revoked(host: HostName, known: KnownHosts, revoked: Sequence[Entry]) -> TransportFault:
+    lines = ", ".join(f"{entry.file}:{entry.line} ({_shown(entry.key)})" for entry in revoked)
+    reason = f"host key revoked: the key that {host.pattern} offers is forbidden by {lines}"
     cure = "give the server a new host key; somebody may hold the old one"
     return TransportFault("host-key-changed", reason, cure, retry=False, files=known.files)
 
@@ -153,8 +154,8 @@ def _revoked(host: HostName, known: KnownHosts, offered: asyncssh.SSHKey, entry:
 def _not_certified(
     host: HostName, known: KnownHosts, offered: asyncssh.SSHKey | None, authorities: Sequence[Entry], said: str
 ) -> TransportFault:
-    told = f"{authorities[0].file}:{authorities[0].line} trusts the authority {_shown(authorities[0].key)}; "
-    offers = f"the server offers the plain key {_shown(offered)}" if offered is not None else f"refused: {said}"
-    reason = f"host key not certified for {host.pattern}: {told if authorities else ''}{offers}"
+    trusted = [f"{entry.file}:{entry.line} trusts the authority {_shown(entry.key)}" for entry in authorities]
+    offers = f"the server offers the plain key {_shown(offered)}" if offered is not None else said
+    reason = f"host key not certified for {host.pattern}: {'; '.join([*trusted, offers])}"
     cure = f"renew the server's certificate, or check with {host.shown}"
     return TransportFault("host-key-unknown", reason, cure, retry=False, files=known.files)

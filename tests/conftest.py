@@ -1,0 +1,218 @@
+"""SSH servers for tests: OpenSSH's sshd and dropbear on loopback, with accounts of their own.
+
+Each runs in a mount namespace in which /etc/passwd and /root are replaced, so that accounts with any login shell exist
+for it alone. Keys, configuration and known_hosts are made in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncssh
+import psutil
+import pytest
+
+HOST = "127.0.0.1"
+
+
+@dataclass
+class SshSite:
+    """The operator's side: a key, an ssh_config, a known_hosts file."""
+
+    folder: Path
+    key: asyncssh.SSHKey
+    accounts: dict[str, str] = field(default_factory=lambda: {"root": "/bin/bash"})
+
+    @property
+    def key_file(self) -> Path:
+        return self.folder / "id_test"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "ssh_config"
+
+    def trust(self, port: int, host_key: asyncssh.SSHKey) -> None:
+        with self.known_hosts.open("a") as known:
+            known.write(f"[{HOST}]:{port} {host_key.export_public_key().decode().strip()}\n")
+
+    def write_config(self, *blocks: str) -> None:
+        usual = f"""Host *
+    IdentityFile {self.key_file}
+    IdentitiesOnly yes
+    IdentityAgent none
+    UserKnownHostsFile {self.known_hosts}
+    GlobalKnownHostsFile none
+    User root
+"""
+        self.config.write_text("\n".join([*blocks, usual]))
+
+    def add_account(self, name: str, shell: str, script: str | None = None) -> None:
+        """``script``: the text of a login shell to be made."""
+        if script is not None:
+            path = self.folder / shell
+            path.write_text(script)
+            path.chmod(0o755)
+            shell = str(path)
+        self.accounts[name] = shell
+
+
+@dataclass
+class SshServer:
+    """``stop`` kills it with all its sessions, as a crash would."""
+
+    site: SshSite
+    port: int
+    host_key: asyncssh.SSHKey
+    command: Callable[[SshServer], list[str]]
+    ready: bytes
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def target(self) -> str:
+        return f"root@{HOST}:{self.port}"
+
+    def start(self) -> None:
+        """Returns once it listens."""
+        self.process = subprocess.Popen(
+            self.command(self), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        assert self.process.stderr is not None
+        said = b""
+        while self.ready not in said:
+            line = self.process.stderr.readline()
+            assert line, f"the server did not start: {said.decode()}"
+            said += line
+
+    def sessions(self) -> list[psutil.Process]:
+        assert self.process is not None
+        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return found
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        for victim in [psutil.Process(self.process.pid), *self.sessions()]:
+            victim.kill()
+        self.process.communicate()
+        self.process = None
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _in_own_root(site: SshSite, command: list[str]) -> list[str]:
+    """``command`` with the site's accounts and an empty /root that lets the site's key in."""
+    passwd = site.folder / "passwd"
+    extra = [f"{name}:x:0:0::/root:{shell}" for name, shell in site.accounts.items()]
+    system = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
+    passwd.write_text("\n".join([*extra, *system]) + "\n")
+    authorized = site.folder / "authorized_keys"
+    authorized.write_text(site.key.export_public_key().decode())
+    steps = [
+        f"mount --bind {shlex.quote(str(passwd))} /etc/passwd",
+        f"cp {shlex.quote(str(authorized))} /run/authorized_keys.$$",
+        "mount -t tmpfs -o mode=700 tmpfs /root",
+        "mkdir -m 700 /root/.ssh",
+        "mv /run/authorized_keys.$$ /root/.ssh/authorized_keys",
+        f"exec {shlex.join(command)}",
+    ]
+    return ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", " && ".join(steps)]
+
+
+def _write_key(path: Path, key: asyncssh.SSHKey) -> None:
+    path.write_bytes(key.export_private_key("openssh"))
+    path.chmod(0o600)
+
+
+@pytest.fixture
+def ssh_site(tmp_path: Path) -> SshSite:
+    site = SshSite(tmp_path, asyncssh.generate_private_key("ssh-ed25519"))
+    _write_key(site.key_file, site.key)
+    site.known_hosts.touch()
+    site.write_config()
+    return site
+
+
+@pytest.fixture
+def openssh(ssh_site: SshSite) -> Iterator[Callable[..., SshServer]]:
+    """``openssh("Option value", …)`` starts an sshd; its host key is trusted unless ``trusted=False``."""
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation; elsewhere systemd makes it
+    servers: list[SshServer] = []
+
+    def start(*options: str, trusted: bool = True, key_kind: str = "ssh-ed25519", listen: str = HOST) -> SshServer:
+        number = len(servers)
+        host_key = asyncssh.generate_private_key(key_kind)
+        host_key_file = ssh_site.folder / f"host_key_{number}"
+        _write_key(host_key_file, host_key)
+        config = ssh_site.folder / f"sshd_config_{number}"
+        port = free_port()
+        lines = [f"Port {port}", f"ListenAddress {listen}", f"HostKey {host_key_file}", "PidFile none"]
+        lines += ["PermitRootLogin yes", "StrictModes no", "UsePAM no", "LogLevel ERROR", *options]
+        config.write_text("\n".join(lines) + "\n")
+        sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"])
+        assert sshd, "sshd is missing: apt-get install openssh-server"
+
+        def command(_: SshServer) -> list[str]:
+            return _in_own_root(ssh_site, [sshd, "-D", "-e", "-o", "LogLevel=INFO", "-f", str(config)])
+
+        server = SshServer(ssh_site, port, host_key, command, b"Server listening on")
+        servers.append(server)
+        if trusted:
+            ssh_site.trust(port, host_key)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def dropbear(ssh_site: SshSite) -> Iterator[Callable[[], SshServer]]:
+    """``dropbear()`` starts one whose root logs in to busybox's ash."""
+    servers: list[SshServer] = []
+
+    def start() -> SshServer:
+        port = free_port()
+        for tool in ("dropbear", "dropbearkey", "busybox"):
+            assert shutil.which(tool), f"{tool} is missing: apt-get install dropbear-bin busybox"
+        host_key_file = ssh_site.folder / "dropbear_key"
+        made = subprocess.run(
+            ["dropbearkey", "-t", "ed25519", "-f", str(host_key_file)], check=True, capture_output=True, text=True
+        )
+        public = next(line for line in made.stdout.splitlines() if line.startswith("ssh-ed25519 "))
+        ash = ssh_site.folder / "ash"
+        ash.symlink_to(shutil.which("busybox") or "")
+        shells = ssh_site.folder / "shells"
+        shells.write_text(f"{ash}\n")
+        ssh_site.accounts = {"root": str(ash)}
+
+        def command(_: SshServer) -> list[str]:
+            run = ["dropbear", "-F", "-E", "-r", str(host_key_file), "-p", f"{HOST}:{port}"]
+            bind = f"mount --bind {shlex.quote(str(shells))} /etc/shells && exec {shlex.join(run)}"
+            return _in_own_root(ssh_site, ["/bin/sh", "-c", bind])
+
+        server = SshServer(ssh_site, port, asyncssh.import_public_key(public), command, b"Not backgrounding")
+        servers.append(server)
+        ssh_site.trust(port, server.host_key)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
