@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
 from collections.abc import Callable
 
 import click
@@ -13,7 +11,7 @@ import msgspec
 
 from meshtop import compose
 from meshtop.commands import plain
-from meshtop.commands.output import Lines
+from meshtop.commands.output import Lines, stdout, verdict, write_all
 from meshtop.commands.running import FINE, NO_NODE, beside
 from meshtop.config import MeshConfig
 from meshtop.engine.snapshot import LogEvent, Snapshot
@@ -25,6 +23,7 @@ FLUSH_S = 2.0
 
 async def snapshot(config: MeshConfig, window_s: float, *, as_json: bool) -> int:
     """Collect for ``window_s`` once every node is up or has failed, print the state, return the exit code."""
+    fd = stdout()
     monitor = compose.watch(config)
 
     async def collect() -> Snapshot:
@@ -35,15 +34,19 @@ async def snapshot(config: MeshConfig, window_s: float, *, as_json: bool) -> int
 
     state = await beside(monitor, collect())
     text = msgspec.json.encode(state) if as_json else plain.table(state, config.mesh).encode()
-    with contextlib.suppress(BrokenPipeError):  # who reads it has seen enough
-        _write(text + b"\n")
-    return _verdict(state)
+    failure: OSError | None = None
+    try:
+        write_all(fd, text + b"\n")
+    except OSError as error:
+        failure = error
+    written = verdict(failure)
+    return _reached(state) if written is None else written
 
 
 async def stream(config: MeshConfig, for_s: float | None) -> int:
     """Events to standard output, one JSON object a line, for ``for_s`` once settled or until interrupted."""
     monitor = compose.watch(config)
-    lines = Lines(sys.stdout.fileno(), _lost(monitor))
+    lines = Lines(stdout(), _lost(monitor))
     encoder = msgspec.json.Encoder()
     monitor.listen(lambda event: lines.put(encoder.encode(event) + b"\n"))
 
@@ -58,16 +61,15 @@ async def stream(config: MeshConfig, for_s: float | None) -> int:
         state = await beside(monitor, collect())
     finally:
         await lines.flush(FLUSH_S)
-    if lines.closed.is_set():
-        return FINE  # who read the stream has seen enough
-    return _verdict(state)
+    written = verdict(lines.error)
+    return _reached(state) if written is None else written
 
 
 def _any_up(state: Snapshot) -> bool:
     return any(node.state in ("up", "silent") or node.samples for node in state.nodes)
 
 
-def _verdict(state: Snapshot) -> int:
+def _reached(state: Snapshot) -> int:
     for node in state.nodes:
         if node.state in ("down", "connecting"):
             why = node.reason or "no session"
@@ -90,9 +92,3 @@ def _lost(monitor: Monitor) -> Callable[[int], bytes]:
         return msgspec.json.encode(LogEvent(at=monitor.snapshot().at, node=None, level="warning", text=text)) + b"\n"
 
     return tell
-
-
-def _write(data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(sys.stdout.fileno(), left) :]

@@ -10,16 +10,46 @@ import asyncio
 import contextlib
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
+
+import click
+
+from meshtop.commands.running import FINE, FOUND_FAILURE
 
 # 2,000 links once a second for half a minute; a reader that is further behind has stopped reading.
 MAX_WAITING_LINES = 65_536
 
 
+def stdout() -> int:
+    """The file descriptor of standard output. A usage error where it was closed before we began."""
+    if sys.stdout is None:
+        raise click.UsageError("standard output is closed")
+    return sys.stdout.fileno()
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """``data`` whole. Raises OSError."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+def verdict(error: OSError | None) -> int | None:
+    """What an error of standard output means for the exit code: None nothing, 0 that the reader has seen enough, and
+    1 that what was asked for could not be written, which is said."""
+    if error is None:
+        return None
+    if isinstance(error, BrokenPipeError):
+        return FINE
+    click.echo(f"meshtop: standard output cannot be written: {error.strerror}", err=True)
+    return FOUND_FAILURE
+
+
 class Lines:
-    """Lines of bytes to a file descriptor, each written whole and at once. ``closed`` is set when the reader has gone;
-    ``flush`` waits for what is still to be written."""
+    """Lines of bytes to a file descriptor, each written whole and at once. ``closed`` is set when they cannot be
+    written any more, ``error`` says why; ``flush`` waits for what is still to be written."""
 
     def __init__(self, fd: int, tell_lost: Callable[[int], bytes], limit: int = MAX_WAITING_LINES) -> None:
         self._fd = fd
@@ -28,6 +58,7 @@ class Lines:
         self._lost = 0
         self._loop = asyncio.get_running_loop()
         self.closed = asyncio.Event()
+        self.error: OSError | None = None
         self._done = asyncio.Event()
         self._thread = threading.Thread(target=self._write_all, name="stdout", daemon=True)
         self._thread.start()
@@ -56,11 +87,10 @@ class Lines:
     def _write_all(self) -> None:
         try:
             while (line := self._waiting.get()) is not None:
-                left = memoryview(line)
-                while left:
-                    left = left[os.write(self._fd, left) :]
-        except OSError:
-            self._tell(self.closed)  # the reader has gone, or the disk behind a redirection is full
+                write_all(self._fd, line)
+        except OSError as error:  # the reader has gone, or the disk behind a redirection is full
+            self.error = error
+            self._tell(self.closed)
         self._tell(self._done)
 
     def _tell(self, event: asyncio.Event) -> None:

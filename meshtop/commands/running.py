@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FINE, NO_NODE, INTERRUPTED = 0, 3, 130
+FINE, FOUND_FAILURE, NO_NODE, INTERRUPTED = 0, 1, 3, 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
