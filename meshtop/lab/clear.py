@@ -1,0 +1,75 @@
+"""Taking labs down: everything that belongs to one, whole, half made or orphaned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from meshtop.lab import files, registry
+from meshtop.lab.netns import LabError, delete_devices, delete_namespaces, lab_namespaces, namespace_pids
+from meshtop.lab.plan import LabPlan
+from meshtop.lab.registry import LabRecord, ProcessRef, end_processes, process_start
+
+
+def clear(record: LabRecord) -> None:
+    """Processes, then devices and namespaces, then files. The record goes last: a killed clear can be repeated."""
+    end_processes([ref for ref in (*record.processes.values(), *_wan_processes(record)) if ref.alive()])
+    namespaces = lab_namespaces().get(record.index, [])
+    _end_inside(namespaces)
+    delete_devices(LabPlan(index=record.index).operator_devices())
+    delete_namespaces(namespaces)
+    files.remove_files(Path(record.dir), made_dir=record.made_dir)
+    registry.forget(record)
+
+
+def clear_all() -> list[str]:
+    """Every lab of our home, and namespaces of labs that have no record at all. What was cleared, in words."""
+    cleared = []
+    there = registry.records()
+    for record in there:
+        if record.home == str(registry.home()):
+            clear(record)
+            cleared.append(f"lab {record.name!r}")
+    known = {record.index for record in there}
+    for index, namespaces in lab_namespaces().items():
+        if index not in known:
+            _end_inside(namespaces)
+            delete_devices(LabPlan(index=index).operator_devices())
+            delete_namespaces(namespaces)
+            cleared.append(f"leftover namespaces {', '.join(namespaces)}")
+    registry.tidy()
+    return cleared
+
+
+def _end_inside(namespaces: Iterable[str]) -> None:
+    """End whatever runs in a lab's namespaces: SSH servers, their commands, iperf3 servers left behind.
+
+    Twice at least, as what is being killed may be starting others."""
+    names = list(namespaces)
+    for _ in range(10):
+        refs = list(_refs(pid for name in names for pid in namespace_pids(name)))
+        if not refs:
+            return
+        end_processes(refs)
+    raise LabError(f"processes in {', '.join(names)} keep coming back")
+
+
+def _wan_processes(record: LabRecord) -> Iterable[ProcessRef]:
+    """The WAN also where it was started but not yet recorded: its command line holds the path of its socket."""
+    wanted = str(record.socket).encode()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if wanted in words and b"meshtop.lab.wan_process" in words:
+            yield from _refs([int(entry.name)])
+
+
+def _refs(pids: Iterable[int]) -> Iterable[ProcessRef]:
+    for pid in pids:
+        start = process_start(pid)
+        if start is not None:
+            yield ProcessRef(pid=pid, start=start)

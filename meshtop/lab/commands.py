@@ -1,0 +1,169 @@
+"""``meshtop lab``: the five-node network on this machine, from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from meshtop.lab import registry
+from meshtop.lab.clear import clear, clear_all
+from meshtop.lab.faults import KINDS, NETS
+from meshtop.lab.netns import LabError
+from meshtop.lab.network import OVERLAYS, SSHD_KINDS, Lab
+from meshtop.lab.report import status_json, status_text
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _plain_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """A LabError is a message for the operator and exit code 2, never a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except LabError as error:
+            raise click.UsageError(str(error)) from None
+
+    return run
+
+
+_name = click.option("--name", default=registry.DEFAULT_NAME, show_default=True, help="Which lab.")
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise KeyboardInterrupt  # SIGTERM ends a command as Ctrl-C does: after it has cleared up
+
+
+@click.group(name="lab", context_settings={"help_option_names": ["-h", "--help"]})
+def lab_group() -> None:
+    """A five-node mesh in network namespaces of this machine: kernel TCP, real SSH, lines of known rate and delay.
+
+    \b
+    Examples:
+      meshtop lab up                        prints the path of its meshtop.toml
+      meshtop -c "$(meshtop lab up)"        … and opens the monitor on it
+      meshtop lab exec a iperf3 -s -1 -D
+      meshtop lab exec e iperf3 -c 10.10.10.1 -P 8
+      meshtop lab fault e loss 0.5% --path public
+      meshtop lab heal
+      meshtop lab down
+    """
+
+
+@lab_group.command()
+@_name
+@click.option("--dir", "directory", type=click.Path(file_okay=False, path_type=Path), help="Where its files go.")
+@click.option("--overlay", default="direct", show_default=True, metavar="KIND", help=f"One of: {', '.join(OVERLAYS)}.")
+@click.option(
+    "--sshd", default="asyncssh", show_default=True, type=click.Choice(SSHD_KINDS), help="The nodes' SSH server."
+)
+@_plain_errors
+def up(name: str, directory: Path | None, overlay: str, sshd: str) -> None:
+    """Bring a lab up; print the path of its meshtop.toml and nothing else."""
+    signal.signal(signal.SIGTERM, _terminated)
+    click.echo(Lab.up(name, directory, sshd=sshd, overlay=overlay).config_path)
+
+
+@lab_group.command()
+@_name
+@click.option("--all", "everything", is_flag=True, help="Every lab, and whatever is left of labs that were killed.")
+@_plain_errors
+def down(name: str, everything: bool) -> None:
+    """Take a lab away: its processes, namespaces, devices and files."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # half a clearing helps nobody, and it takes less than a second
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if everything:
+        for what in clear_all():
+            click.echo(f"cleared {what}", err=True)
+        return
+    clear(registry.find(name))
+    registry.tidy()
+
+
+@lab_group.command()
+@_name
+@click.option("--json", "as_json", is_flag=True, help="For scripts, on stdout.")
+@_plain_errors
+def status(name: str, as_json: bool) -> None:
+    """Nodes, rates, round trips for each pair and path, faults in force, and how well the WAN keeps its time."""
+    lab = Lab.open(name)
+    report = status_json(lab)
+    click.echo(json.dumps(report, indent=2) if as_json else status_text(report))
+
+
+@lab_group.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@_name
+@click.argument("node")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@_plain_errors
+def exec_(name: str, node: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND in the namespaces of NODE; its exit code is ours.
+
+    \b
+    Example:
+      meshtop lab exec a ping -c 3 10.10.10.5
+    """
+    argv = Lab.open(name).command(node, command)
+    sys.stdout.flush()
+    os.execvp(argv[0], argv)  # noqa: S606  # in our place: signals, terminal and exit code are then the command's own
+
+
+def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        for kind, fault in KINDS.items():
+            summary = (fault.__doc__ or "").splitlines()[0]
+            click.echo(f"{kind:<10} {summary:<50} {fault.value_help or '(no value)'}")
+        context.exit()
+
+
+@lab_group.command()
+@_name
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults, help="Say what there is."
+)
+@click.option("--one-way", is_flag=True, help="Only what SITE sends, or only from SRC to DST.")
+@click.option("--path", "net", type=click.Choice(NETS), help="Only there; by default on public and vpn.")
+@click.argument("target", metavar="SITE|SRC:DST")
+@click.argument("kind")
+@click.argument("value", default="")
+@_plain_errors
+def fault(name: str, net: str | None, one_way: bool, target: str, kind: str, value: str) -> None:
+    """Put a fault in force; the same kind on the same target replaces it.
+
+    \b
+    Examples:
+      meshtop lab fault e loss 0.5% --path public
+      meshtop lab fault a:b delay 40ms --one-way
+      meshtop lab fault d blackout --path mgmt      SSH to d is cut, silently
+    """
+    Lab.open(name).fault(target, kind, value, net=net, one_way=one_way)
+
+
+@lab_group.command()
+@_name
+@click.option("--path", "net", type=click.Choice(NETS), help="Only faults that name this path.")
+@click.argument("target", metavar="[SITE|SRC:DST]", required=False)
+@click.argument("kind", required=False)
+@_plain_errors
+def heal(name: str, net: str | None, target: str | None, kind: str | None) -> None:
+    """Take faults away: all, or those of a target, of a kind."""
+    healed = Lab.open(name).heal(target, kind, net)
+    click.echo(f"{healed} {'fault' if healed == 1 else 'faults'} healed", err=True)
+
+
+def main(*args: Any) -> None:
+    lab_group(*args, prog_name="meshtop lab")
+
+
+if __name__ == "__main__":
+    main()
