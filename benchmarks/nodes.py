@@ -70,7 +70,7 @@ class BenchNode:
         """A process in the node's namespace; its output is a pipe."""
         child = subprocess.Popen(
             ("ip", "netns", "exec", self.name, *command),
-            stdin=stdin or subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -106,15 +106,17 @@ class BenchNode:
         if "listening" not in line:
             raise RuntimeError(f"sshd of {self.name}: {line.strip()}")
 
-    def stop_serving(self) -> None:
-        """End sshd with all its sessions."""
-        if self.sshd is None:
-            return
-        for pid in reversed(_below(self.sshd.pid)):
-            _end(pid)
-        self.sshd.wait()
-        assert self.sshd.stderr is not None
-        self.sshd.stderr.close()
+    def stop(self) -> None:
+        """End everything that runs on the node."""
+        for pid in run("ip", "netns", "pids", self.name).split():
+            subprocess.run(("kill", "-KILL", pid), check=False, capture_output=True)
+        for child in (*self.processes, *([self.sshd] if self.sshd else [])):
+            child.kill()
+            child.wait()
+            for stream in (child.stdin, child.stdout, child.stderr):
+                if stream is not None:
+                    stream.close()
+        self.processes.clear()
         self.sshd = None
 
     def probe_cpu_s(self) -> float:
@@ -145,25 +147,8 @@ def _counters(interface: str) -> tuple[int, int]:
     raise RuntimeError(f"no interface {interface}")
 
 
-def _below(pid: int) -> list[int]:
-    """A process and all its living descendants, parents first."""
-    found = [pid]
-    for parent in found:
-        try:
-            tasks = [*Path(f"/proc/{parent}/task").iterdir()]
-            for task in tasks:
-                found += map(int, (task / "children").read_text().split())
-        except OSError:
-            continue
-    return found
-
-
-def _end(pid: int) -> None:
-    subprocess.run(("kill", "-KILL", str(pid)), check=False, capture_output=True)
-
-
 class BenchMesh:
-    """The nodes with their bridges, keys and files. ``close`` ends every process of theirs."""
+    """The nodes with their bridges, keys and files, while the context lasts."""
 
     def __init__(self, names: Sequence[str] = NAMES) -> None:
         self.nodes = {name: BenchNode(name, index, HERE / name) for index, name in enumerate(names)}
@@ -239,26 +224,14 @@ class BenchMesh:
             assert child.stdout is not None
             assert child.stdout.readline() == "ready\n"
 
-    def end_traffic(self) -> None:
-        for node in self.nodes.values():
-            for child in node.processes:
-                child.kill()
-                child.wait()
-                assert child.stdout is not None
-                child.stdout.close()
-            node.processes.clear()
-
-    def close(self) -> None:
-        self.end_traffic()
-        for node in self.nodes.values():
-            node.stop_serving()
-
     def __enter__(self) -> BenchMesh:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
         for node in self.nodes.values():
+            node.stop()
+            for network in NETWORKS:  # the kernel takes its time over a namespace; the names are free at once
+                run("ip", "link", "del", f"{network[0]}-{node.name}")
             run("ip", "netns", "del", node.name)
         for network in NETWORKS:
             run("ip", "link", "del", network)

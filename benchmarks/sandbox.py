@@ -14,11 +14,14 @@ from pathlib import Path
 
 INSIDE = "MESHTOP_BENCH_INSIDE"
 CGROUPS = "MESHTOP_BENCH_CGROUPS"  # as SETUP spells it
-# The control groups are bound to /run because ``ip netns exec`` mounts another /sys.
+# The shell stays: as the first process it buries orphans. The control groups are bound to /run because
+# ``ip netns exec`` mounts another /sys.
 SETUP = """
 mount -t tmpfs -o mode=755 none /run && mkdir -p /run/netns /run/sshd /run/bench /run/cgroups || exit 1
 [ -z "$MESHTOP_BENCH_CGROUPS" ] || mount --bind "$MESHTOP_BENCH_CGROUPS" /run/cgroups || exit 1
-ip link set lo up && exec "$@"
+ip link set lo up || exit 1
+"$@"
+exit $?
 """
 
 
