@@ -52,6 +52,7 @@ STATES = frozenset(_STATE_NAMES.split())
 # A real line is some 700 characters and may hold one cgroup path (PATH_MAX 4096); what is longer is not from ss.
 MAX_LINE = 8192
 MAX_UNKNOWN = 16  # names kept of one line
+MAX_HEAD = 512  # state, queues and two addresses with scopes need less than half of it
 
 # ss's spelling → SocketReading's
 _COUNTS = {
@@ -382,7 +383,7 @@ def _joined(text: str) -> Iterator[str]:
     for line in text.split("\n"):
         if not line.strip():
             continue
-        if line[0] in " \t" and pending and not _HEAD.match(line):
+        if line[0] in " \t" and pending and not _HEAD.match(line, 0, MAX_HEAD):
             pending = f"{pending} {line}" if len(pending) <= MAX_LINE else pending
             continue
         if pending:

@@ -13,7 +13,7 @@ from meshtop.parse.text import clean
 
 # Timer, uid and ino follow in this order, so the last place where they do is ss's own and not part of a name.
 _OWNED = re.compile(r" users:\((.*\))\)(?: timer:\([^ ]*\))?(?: uid:\d{1,10})? ino:(\d{1,10}) sk:", re.ASCII)
-_OWNER = re.compile(r"\(\"(.*?)\",pid=(\d{1,10}),fd=\d{1,10}\)(?=,\(\"|$)", re.ASCII | re.DOTALL)
+_OWNER = re.compile(r"\(\"(.{0,64}?)\",pid=(\d{1,10}),fd=\d{1,10}\)(?=,\(\"|$)", re.ASCII | re.DOTALL)
 _HAS_INODE = re.compile(r" ino:\d{1,10} sk:", re.ASCII)
 MAX_LINE = 65536  # a listener may be held by hundreds of workers
 
@@ -23,12 +23,16 @@ def parse_processes(text: str) -> tuple[tuple[Process, ...], int]:
     understood. A line without owners (another user's, or the kernel's) is understood and gives nothing."""
     found: dict[tuple[int, int], Process] = {}
     failed = 0
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if not line.strip() or line.startswith("State "):
             continue
-        owned = _OWNED.search(line) if len(line) <= MAX_LINE else None
+        owners_at = line.find(" users:(", 0, MAX_LINE)
+        if owners_at < 0:
+            failed += _HAS_INODE.search(line, 0, MAX_LINE) is None
+            continue
+        owned = _OWNED.match(line, owners_at) if len(line) <= MAX_LINE else None
         if owned is None:
-            failed += " users:(" in line or _HAS_INODE.search(line[:MAX_LINE]) is None
+            failed += 1
             continue
         inode = int(owned[2])
         owners = _OWNER.findall(owned[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,3 +104,14 @@ def check_sane(reading: SocketReading) -> None:
             assert 0 <= value < 2**64, name
     for text in (reading.cgroup, reading.congestion, *reading.unknown):
         assert text is None or (text.isprintable() and len(text) <= 256)
+
+
+@pytest.mark.parametrize(
+    "flood", [" a:a", '("', " users:((", " )) timer:(", "\x1b]", "\n\t", " cgroup:/ ", " 0 0 a:1 b:"]
+)
+def test_a_flood_costs_no_more_than_its_length(flood: str) -> None:
+    """Anything quadratic would take minutes here."""
+    text = f"{HEAD} users:((" + flood * 200_000
+    assert parse_ss(text)[1] <= text.count("\n") + 1
+    assert parse_processes(text)[0] == ()
+    assert parse_processes(text[:60_000])[0] == ()
