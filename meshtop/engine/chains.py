@@ -16,8 +16,8 @@ from meshtop.engine.counters import CounterDeltas, CounterReading, difference
 from meshtop.engine.flows import Activities, FlowTable, Gauges, Standing
 from meshtop.model import LinkKey, SocketChanges
 
-# Two readings closer than this many intervals have no reading missing in between.
-_ADJACENT = 1.5
+# Two readings closer than this many intervals have no reading missing in between (a tick may be a little late).
+_ADJACENT = 1.1
 # Stretches apart that are waited for; more than a few outages within the retention never heal anyhow.
 _MAX_CHAINS = 8
 _MAX_PROBES = 16

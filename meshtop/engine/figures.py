@@ -29,7 +29,7 @@ class Window(NamedTuple):
     def of(cls, record: NodeRecord, now: float, window_s: float) -> Window:
         upto = record.axis_now(now)
         measured = tuple(record.measured.between(upto - window_s, upto))
-        return cls(upto - window_s, upto, measured, sum(m.end - m.start for m in measured if m.sockets))
+        return cls(upto - window_s, upto, measured, sum(m.sockets_s for m in measured))
 
 
 def node_view(record: NodeRecord, now: float, window: Window) -> NodeView:

@@ -136,7 +136,7 @@ class LinkRecord:
     def lost(self, size: Size, losses: Sequence[Outcome]) -> None:
         for outcome in losses:
             self.decided.append((size, outcome))
-            cell = self._trail.covering(outcome.sent_at)
+            cell = self._trail.after(outcome.sent_at)
             if cell is not None and size == "small":
                 cell.mark_lost(1)
 

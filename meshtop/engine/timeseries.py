@@ -90,9 +90,9 @@ class Ring(Generic[T]):
         end = len(self._items) if upto is None else bisect_right(self._times, upto)
         return self._items[max(0, end - count) : end]
 
-    def covering(self, time_s: float) -> T | None:
-        """The first entry at or after ``time_s``: with intervals stored by their ends, the one that may hold it."""
-        where = bisect_left(self._times, time_s)
+    def after(self, time_s: float) -> T | None:
+        """The first entry after ``time_s``: with intervals stored by their ends, the one that began before or then."""
+        where = bisect_right(self._times, time_s)
         return self._items[where] if where < len(self._items) else None
 
     def discard(self, matches: Callable[[T], bool], upto: int = 1) -> int:
