@@ -1,0 +1,180 @@
+"""The composition at rest: what the Monitor does with commands, faults and its tasks. Its feeders are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from meshtop.collect.clock import Clock
+from meshtop.commands.running import beside
+from meshtop.engine.snapshot import LogEvent, MarkEvent, StreamEvent
+from meshtop.model import (
+    AddMark,
+    EngineEvent,
+    Mesh,
+    Node,
+    OperatorPing,
+    Path,
+    ResetBaselines,
+    SessionChanged,
+    SetInterval,
+)
+from meshtop.monitor import Collecting, Monitor, Probing, Sink
+
+MESH = Mesh(
+    name="two",
+    nodes=(Node(name="a", address={"p": "192.0.2.1"}), Node(name="b", address={"p": "192.0.2.2"})),
+    paths=(Path(name="p", kind="underlay"),),
+)
+
+
+class ScriptedCollector:
+    def __init__(self, sink: Sink, clock: Clock, fault: Exception | None = None) -> None:
+        self.sink, self.clock, self.fault = sink, clock, fault
+        self.intervals: asyncio.Queue[float] = asyncio.Queue()
+        self.running = asyncio.Event()
+        self.cleaned_up = False
+
+    async def run(self) -> None:
+        self.running.set()
+        try:
+            if self.fault is not None:
+                raise self.fault
+            await asyncio.Event().wait()
+        finally:
+            self.cleaned_up = True
+
+    async def set_interval(self, interval_s: float) -> None:
+        self.intervals.put_nowait(interval_s)
+
+    async def all_settled(self) -> None:
+        await self.running.wait()
+
+
+class BrokenProber:
+    async def run(self) -> None:
+        raise RuntimeError("no such socket")
+
+
+class Feeders:
+    """Hands out the scripted parts; ``collector`` is there once the monitor runs."""
+
+    def __init__(self, fault: Exception | None = None, prober: Probing | None = None) -> None:
+        self.fault, self.prober = fault, prober
+        self.collector: ScriptedCollector | None = None
+
+    async def connect(self, sink: Sink, clock: Clock) -> tuple[Collecting, Probing | None]:
+        self.collector = ScriptedCollector(sink, clock, self.fault)
+        return self.collector, self.prober
+
+
+@asynccontextmanager
+async def running(monitor: Monitor) -> AsyncIterator[None]:
+    task = asyncio.create_task(monitor.run())
+    try:
+        await monitor.settled()
+        yield
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def heard(monitor: Monitor, kind: type[StreamEvent]) -> asyncio.Queue[StreamEvent]:
+    queue: asyncio.Queue[StreamEvent] = asyncio.Queue()
+    monitor.listen(lambda event: queue.put_nowait(event) if isinstance(event, kind) else None)
+    return queue
+
+
+async def test_an_interval_goes_to_the_collector_and_to_the_view() -> None:
+    feeders = Feeders()
+    monitor = Monitor(MESH, feeders.connect)
+    async with running(monitor):
+        monitor.send(SetInterval(interval_s=0.5))
+        assert feeders.collector is not None
+        assert await asyncio.wait_for(feeders.collector.intervals.get(), 5) == 0.5
+        assert monitor.view().mesh.interval_s == 0.5
+        assert monitor.view().log[-1].text == "sampling every 500ms"
+        for wrong in (0.05, 61.0, float("nan")):
+            with pytest.raises(ValueError, match=r"0\.1s to 60s"):
+                monitor.send(SetInterval(interval_s=wrong))
+        assert feeders.collector.intervals.empty()
+    assert feeders.collector.cleaned_up
+
+
+async def test_marks_and_log_lines_are_events_and_tell_the_screen() -> None:
+    monitor = Monitor(MESH, Feeders().connect)
+    marks = await heard(monitor, MarkEvent)
+    logs = await heard(monitor, LogEvent)
+    changes: list[None] = []
+    monitor.subscribe(lambda: changes.append(None))
+    async with running(monitor):
+        monitor.send(AddMark(text="push start"))
+        mark = await asyncio.wait_for(marks.get(), 5)
+        assert isinstance(mark, MarkEvent)
+        assert mark.text == "push start"
+        assert [mark.text for mark in monitor.view().marks] == ["push start"]
+        monitor.send(ResetBaselines())
+        log = await asyncio.wait_for(logs.get(), 5)
+        assert isinstance(log, LogEvent)
+        assert log.text == "baselines forgotten; they are learnt anew"
+    assert len(changes) >= 2
+
+
+async def test_a_fault_of_the_operators_pings_is_said_and_the_rest_goes_on() -> None:
+    monitor = Monitor(MESH, Feeders(prober=BrokenProber()).connect)
+    logs = await heard(monitor, LogEvent)
+    async with running(monitor):
+        log = await asyncio.wait_for(logs.get(), 5)
+        assert isinstance(log, LogEvent)
+        assert log.level == "error"
+        assert "no such socket" in log.text
+        event: EngineEvent = OperatorPing(at=monitor.view().at, node="a", path="p", rtt_ms=12.0)
+        monitor.feed(event)
+        monitor.feed(SessionChanged(at=monitor.view().at, node="a", connection=1, phase="connecting"))
+        assert monitor.view().snapshot.nodes[0].state == "connecting"
+
+
+async def test_a_fault_of_the_collector_ends_the_front_end_too() -> None:
+    feeders = Feeders(fault=RuntimeError("a bug"))
+    monitor = Monitor(MESH, feeders.connect)
+    front_end_ended = asyncio.Event()
+
+    async def front_end() -> int:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            front_end_ended.set()
+        return 0
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await beside(monitor, front_end())
+    assert caught.group_contains(RuntimeError, match="a bug")
+    assert front_end_ended.is_set()
+
+
+async def test_the_end_of_the_front_end_ends_the_monitor() -> None:
+    feeders = Feeders()
+    monitor = Monitor(MESH, feeders.connect)
+
+    async def front_end() -> int:
+        await monitor.settled()
+        return 7
+
+    assert await beside(monitor, front_end()) == 7
+    assert feeders.collector is not None
+    assert feeders.collector.cleaned_up
+
+
+async def test_the_operators_own_cost_is_in_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshtop.monitor.OWN_COST_S", 0.05)
+    monitor = Monitor(MESH, Feeders().connect)
+    assert monitor.view().operator_rss_bytes is None
+    async with running(monitor), asyncio.timeout(5):
+        while monitor.view().operator_rss_bytes is None:  # noqa: ASYNC110  # a figure, not an event
+            await asyncio.sleep(0.02)
+        assert (monitor.view().operator_rss_bytes or 0) > 1_000_000
+        assert monitor.view().operator_cpu_pct is not None
