@@ -41,10 +41,10 @@ def parse_counters(text: str) -> tuple[dict[str, dict[str, int]], int]:
 def _pair(names: list[str], values: list[str]) -> dict[str, int] | None:
     if len(names) != len(values):
         return None
-    if not all(_is_number(value) for value in values[1:]):
+    digits = "".join(values[1:]).replace("-", "0")  # one look for all: int() alone would take "1_0" and "٣"
+    if digits and not (digits.isascii() and digits.isdecimal() and max(map(len, values[1:])) <= _MAX_DIGITS):
         return None
-    return dict(zip(names[1:], map(int, values[1:]), strict=True))
-
-
-def _is_number(word: str) -> bool:
-    return word.isascii() and word.removeprefix("-").isdecimal() and len(word) <= _MAX_DIGITS
+    try:
+        return dict(zip(names[1:], map(int, values[1:]), strict=True))
+    except ValueError:  # a sign that is not in front
+        return None
