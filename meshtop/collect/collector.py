@@ -32,6 +32,7 @@ def probe_language(mesh: Mesh, node: NodeName) -> ProbeLanguage:
         bootstrap=bootstrap,
         renew_lease=probe.renew_lease,
         set_interval=probe.set_interval,
+        request_key_frame=probe.request_key_frame,
         decoder=FrameDecoder,
         reader=FrameReader,
     )

@@ -39,6 +39,7 @@ class Decoder(Protocol):
     """Bytes to whole raw frames."""
 
     def feed(self, data: bytes) -> Sequence[bytes | Dropped]: ...
+    def finish(self) -> Sequence[Dropped]: ...
 
 
 class Reader(Protocol):
@@ -54,6 +55,7 @@ class ProbeLanguage:
     bootstrap: Callable[[float], tuple[str, bytes]]  # interval → command line, first bytes of standard input
     renew_lease: Callable[[], bytes]
     set_interval: Callable[[float], bytes]
+    request_key_frame: Callable[[], bytes]
     decoder: Callable[[], Decoder]
     reader: Callable[[], Reader]
 
@@ -86,15 +88,18 @@ class Feed:
         self.channel = channel
         self._outlet = outlet
         self._came_up = came_up
+        self._language = language
+        self._damaged = False  # frames cannot be understood until a whole one comes, which was asked for
         self._decoder = language.decoder()
         self._reader = language.reader()
         self._before = Tail()  # what came instead of a first frame
         self._loop = asyncio.get_running_loop()
         self.born = self.heard_at = self._loop.time()
-        self.heard = asyncio.Event()  # set by every frame; cleared by who waits
+        self.heard = asyncio.Event()  # set by every frame and by the end; cleared by who waits
         self.first: Frame | None = None
         self.last: Frame | None = None
         self.pump = asyncio.create_task(self._read_all(), name=f"{outlet.node} connection {number}")
+        self.pump.add_done_callback(lambda _: self.heard.set())
 
     @property
     def age_s(self) -> float:
@@ -107,17 +112,14 @@ class Feed:
 
     async def first_frame(self, timeout_s: float) -> None:
         """Wait until the probe speaks. Raises TransportFault if it does not."""
-        waiting = asyncio.create_task(self.heard.wait())
         try:
-            await asyncio.wait({waiting, self.pump}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-        if self.first is not None:
-            return
-        if self.pump.done():
+            async with asyncio.timeout(timeout_s):
+                await self.heard.wait()
+        except TimeoutError as exc:
+            reason = f"connected, but no frame came within {timeout_s:g} s{self._said_instead()}"
+            raise TransportFault("shell", reason, _SHELL_CURE) from exc
+        if self.first is None:
             raise self.pump.result()
-        reason = f"connected, but no frame came within {timeout_s:g} s{self._said_instead()}"
-        raise TransportFault("shell", reason, _SHELL_CURE)
 
     def write(self, data: bytes) -> None:
         self.channel.write(data)
@@ -145,6 +147,9 @@ class Feed:
             return self._ended(await self.channel.close())
         except TransportFault as fault:
             return fault
+        finally:
+            for dropped in self._decoder.finish():
+                self._drop(self._outlet.clock.now(), dropped.count, dropped.excerpt)
 
     def _ended(self, status: int | None) -> TransportFault:
         how = "without a status" if status is None else f"with status {status}"
@@ -171,9 +176,16 @@ class Feed:
                 frame = self._reader.read(item)
             except ParseError as exc:
                 self._drop(now, len(item), f"frame not understood: {exc}")
+                self._ask_for_a_whole_frame()
                 continue
+            self._damaged = False
             self._note(frame)
             outlet.sink(FrameReceived(at=now, node=outlet.node, connection=self.number, frame=frame))
+
+    def _ask_for_a_whole_frame(self) -> None:
+        if not self._damaged:
+            self._damaged = True
+            self.write(self._language.request_key_frame())
 
     def _note(self, frame: Frame) -> None:
         if self.first is None:

@@ -12,6 +12,7 @@ stall lasted; a fresh connection works at once. So both are wanted for a while.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -185,7 +186,7 @@ class Supervisor:
         old.heard.clear()
         heard = asyncio.create_task(old.heard.wait())
         try:
-            await asyncio.wait({heard, old.pump, fresh}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({heard, fresh}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             heard.cancel()
         if fresh.done() or (self._candidate is not None and self._candidate.first is not None):
@@ -196,13 +197,11 @@ class Supervisor:
         """Let what the old connection still holds arrive, late, then end it."""
         for surplus in self._feeds[: -self._timing.drains - 1]:
             await self._close(surplus)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._timing.drain_s
-        while not old.caught_up_with(fresh) and loop.time() < until:
-            old.heard.clear()
-            heard = asyncio.create_task(old.heard.wait())
-            await asyncio.wait({heard, old.pump}, timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED)
-            heard.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.drain_s):
+                while not old.caught_up_with(fresh):
+                    old.heard.clear()
+                    await old.heard.wait()
         await self._close(old)
         self._log("info", f"connection {old.number} is drained and closed")
 

@@ -29,12 +29,12 @@ class Timing(Value, frozen=True, kw_only=True):
     # Silent: no frame for max(silent_intervals × interval, silent_floor_s), as `meshtop snapshot` defines it.
     silent_intervals: float = 3.0
     silent_floor_s: float = 3.0
-    # An old connection is drained for this long after a fresh one has taken over: a probe whose lease ran out is gone
-    # by then, so nothing more can come.
+    # An old connection is drained for this long after a fresh one has taken over: by then a probe that does not hear us
+    # has ended itself, and a dead connection has been found by its keepalives.
     drain_s: float = 90.0
     # More draining connections than this at a time would only be a line that flaps; the oldest is closed.
     drains: int = 2
-    # The probe ends itself 60 to 90 s after the last renewal; four renewals may be lost before that.
+    # The probe ends itself 75 to 79 s after the last renewal: four may be lost before that.
     lease_renew_s: float = 15.0
 
     # The pace of SessionStats.
