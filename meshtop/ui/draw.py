@@ -36,7 +36,7 @@ class Line:
         """Blank cells in whatever style is running, unless it would show on blanks."""
         if cells > 0:
             style = self._style
-            if style is not None and (style.reverse or style.underline or style.bgcolor):
+            if style is not None and (style.reverse or style.underline):
                 self._flush()
                 self._style = None
             self._texts.append(" " * cells)

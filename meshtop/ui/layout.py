@@ -23,6 +23,7 @@ TALL_CELL = 9
 LINE_CELL = 6
 GLYPH_CELL = 1
 WIDEST_CELL = 24
+SEPARATOR = 2  # cells between matrices side by side
 SIDE_WIDTH = 40
 LINK_PANEL_LINES = 26  # what the side panel says about one pair with two paths
 
@@ -81,6 +82,9 @@ def plan(width: int, height: int, nodes: int, shown_paths: int, all_paths: int) 
     inner = width - side - (2 if framed else 0)
     room = body - frame - 1  # for rows, below the line of column names
     grid = _grid(inner, room, nodes, shown_paths, tall=width >= TALL_FROM[0] and height >= TALL_FROM[1])
+    if side and grid.kind == "glyph" and grid.header + nodes * grid.pitch + 1 > inner:
+        side = 0  # all columns at once are worth more than a side panel
+        grid = _grid(width - (2 if framed else 0), room, nodes, shown_paths, tall=False)
     if shown_paths > 1 and grid.kind == "glyph" and nodes <= MOST_NODES_WITH_FIGURES:
         one = plan(width, height, nodes, 1, all_paths)
         return replace(one, paths_fit=False)
@@ -89,8 +93,19 @@ def plan(width: int, height: int, nodes: int, shown_paths: int, all_paths: int) 
     return _narrow_plan(body, frame, framed, grid, nodes, all_paths)
 
 
+def plan_without_nodes(width: int, height: int) -> Plan:
+    """While no node gives anything: why that is, and the log."""
+    shown = plan(width, height, 2, 1, 1)
+    if shown.mode == "line":
+        return shown
+    body = height - 2
+    log = min(max(body // 4, 3), 10) if body >= 16 else 0
+    return Plan(mode="grid", framed=shown.framed, grid=Grid("line", LINE_CELL, 7, 0), matrix=body - log, log=log)
+
+
 def _grid(inner: int, room: int, nodes: int, paths: int, *, tall: bool) -> Grid:
     columns = max(nodes * paths, 1)
+    inner -= (paths - 1) * SEPARATOR
     header = 7
     cell = (inner - header - 1) // columns - 1
     if nodes > MOST_NODES_WITH_FIGURES or cell < LINE_CELL:
@@ -130,8 +145,8 @@ def _narrow_plan(body: int, frame: int, framed: bool, grid: Grid, nodes: int, pa
 
 
 def _stack(room: int, nodes: int, log_least: int) -> tuple[int, int, int]:
-    """Lines for the nodes (all or none), for the log, and what is left over."""
-    granted = nodes if room >= nodes else 0
+    """Lines for the nodes, for the log, and what is left over. Of many nodes those in trouble are enough."""
+    granted = nodes if room >= nodes else room - 2 * log_least if room - 2 * log_least > log_least else 0
     log = room - granted
     return (granted, log, 0) if log >= log_least else (granted, 0, log)
 

@@ -150,7 +150,7 @@ METRICS: Mapping[MetricName, Metric] = {
             "retx", "Retransmitted % · per second", retx, retx_per_s, (rate, dsack), ("retx", "/s", "rate", "dsack")
         ),
         Metric(
-            "loss", "Loss % of small · full probes", loss, loss_full, (rtt, inflation), ("loss", "l1200", "rtt", "infl")
+            "loss", "Loss % of small · full probes", loss, loss_full, (rtt, inflation), ("loss", "full", "rtt", "infl")
         ),
         Metric("stall", "Stalls · flows", stall, flows, (rate, retx), ("stall", "flows", "rate", "retx")),
     )

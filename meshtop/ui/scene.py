@@ -35,6 +35,10 @@ WORDS: Mapping[ShownState, str] = {
     "no-data": "no data", "idle": "idle", "ok": "ok",
 }  # fmt: skip
 
+NODE_WORDS: Mapping[ShownNodeState, str] = {
+    "up": "up", "connecting": "connecting", "silent": "silent", "down": "down", "stale": "no news",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class ShownLink:

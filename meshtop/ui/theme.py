@@ -227,8 +227,8 @@ def palette(theme: ThemeFile) -> Palette:
         title=Style(color=Color.parse(base.primary).hex6, bold=True),
         cursor=Style(color=Color.parse(base.accent or base.primary).hex6, bold=True),
         key=Style(color=Color.parse(base.primary).hex6, bold=True),
-        chosen=Style(color=background.hex6, bgcolor=Color.parse(base.primary).hex6, bold=True),
-        alarm=Style(color=background.hex6, bgcolor=theme.status["degraded"], bold=True),
+        chosen=Style(color=Color.parse(base.primary).hex6, bold=True, reverse=True),
+        alarm=Style(color=theme.status["degraded"], bold=True, reverse=True),
         states=_by_state(status, dim),
         states_bold=_by_state(strong, dim),
         node_states={

@@ -11,6 +11,7 @@ import asyncio
 import math
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from meshtop.engine.snapshot import LinkState, LinkView, NodeTcp, NodeView, ProbeCost, Snapshot, TrailPoint, View
@@ -44,6 +45,7 @@ def scripted_mesh(nodes: int = 5, interval_s: float = 1.0) -> Mesh:
     )
 
 
+@lru_cache(maxsize=100_000)
 def noise(*seed: object) -> float:
     """0 … 1, the same for the same seed on every machine and in every run."""
     value = 2166136261
@@ -69,6 +71,7 @@ def sickness(src: str, dst: str, path: str, tick: int) -> float:
     return 0.0
 
 
+@lru_cache(maxsize=100_000)
 def point(src: str, dst: str, path: str, tick: int, interval_s: float = 1.0) -> TrailPoint:
     sick = sickness(src, dst, path, tick)
     base = base_rtt_ms(src, dst, path)
@@ -106,31 +109,60 @@ def link(src: str, dst: str, path: str, tick: int) -> LinkView:
     base = base_rtt_ms(src, dst, path)
     state = state_of(sick)
     reasons: dict[LinkState, str] = {
-        "stalled": f"nothing acknowledged for {tick % 30 - 8}.2 s on 8 flows; rto 1.6 s, cwnd 10, 66 % of retransmissions needless",
+        "stalled": f"nothing acknowledged for {tick % 30 - 8}.2 s on 8 flows; rto 1.6 s, cwnd 10, "
+        "66 % of retransmissions needless",
         "lossy": "4.8 % of 1,240 segments retransmitted in 10 s",
         "degraded": "round trip over twice its baseline for 3 intervals",
     }
+    overlay = path == "vpn"
     return LinkView(
-        src=src, dst=dst, path=path, state=state, reason=reasons.get(state), rtt_ms=rtt, rtt_baseline_ms=base,
-        rtt_full_ms=None if rtt is None else rtt * (1.02 + sick), pdv_ms=0.4 + 80 * sick, loss_pct=lost / 10,
-        loss_full_pct=lost, tx_bps=rate_bps(src, dst, path, tick), srtt_ms=None if path == "public" else base * (1.3 + 8 * sick),
-        minrtt_ms=None if path == "public" else base * 0.99, retrans_per_s=12.0 * sick, retrans_pct=6.1 * sick,
-        dsack_pct=66.0 if sick else None, flows=0 if path == "public" else 8 if sick else 2,
-        stalls=3 if state == "stalled" else 0, stalled_now=state == "stalled", pmtu=1500 if path == "public" else 1400,
+        src=src,
+        dst=dst,
+        path=path,
+        state=state,
+        reason=reasons.get(state),
+        rtt_ms=rtt,
+        rtt_baseline_ms=base,
+        rtt_full_ms=None if rtt is None else rtt * (1.02 + sick),
+        pdv_ms=0.4 + 80 * sick,
+        loss_pct=lost / 10,
+        loss_full_pct=lost,
+        tx_bps=rate_bps(src, dst, path, tick),
+        srtt_ms=base * (1.3 + 8 * sick) if overlay else None,
+        minrtt_ms=base * 0.99 if overlay else None,
+        retrans_per_s=12.0 * sick,
+        retrans_pct=6.1 * sick,
+        dsack_pct=66.0 if sick else None,
+        flows=(8 if sick else 2) if overlay else 0,
+        stalls=3 if state == "stalled" else 0,
+        stalled_now=state == "stalled",
+        pmtu=1400 if overlay else 1500,
         sample_age_s=0.4,
-    )  # fmt: skip
+    )
 
 
 def node_view(node: Node, tick: int) -> NodeView:
     name = node.name
+    delay, sick = DELAY.get(name, 14.0), name == "e"
     return NodeView(
-        name=name, label=node.label, state="up", sample_age_s=0.4, samples=tick, clock_offset_s=0.012 * (ord(name[0]) - 98),
-        kernel="6.1.0", ss="6.1.0", iperf3="3.12", root=False, ssh_rtt_ms=DELAY.get(name, 14.0) * 2 + noise(name, tick // 4),
-        operator_rtt_ms={"public": DELAY.get(name, 14.0) * 2 - 0.6, "vpn": None},
+        name=name,
+        label=node.label,
+        state="up",
+        sample_age_s=0.4,
+        samples=tick,
+        clock_offset_s=0.012 * (ord(name[0]) - 98),
+        kernel="6.1.0",
+        ss="6.1.0",
+        iperf3="3.12",
+        root=False,
+        ssh_rtt_ms=delay * 2 + noise(name, tick // 4),
+        operator_rtt_ms={"public": delay * 2 - 0.6, "vpn": None},
         cost=ProbeCost(cpu_pct=0.4 + 0.2 * noise(name, tick // 5), rx_bytes_per_s=590 + 80 * noise(name, tick // 3)),
-        tcp=NodeTcp(retrans_per_s=2.1, retrans_pct=3.1 if name == "e" else 0.1, timeouts_per_s=1.2 if name == "e" else 0.0),
-        softnet_drops=0, sockets=24, unattributed=1,
-    )  # fmt: skip
+        tcp=NodeTcp(retrans_per_s=2.1, retrans_pct=3.1 if sick else 0.1, timeouts_per_s=1.2 if sick else 0.0),
+        softnet_drops=0,
+        sockets=24,
+        unattributed=1,
+    )
 
 
 def without_news(node: NodeView, state: str, reason: str, cure: str) -> NodeView:
@@ -159,7 +191,7 @@ def scripted_view(
                     continue
                 links.append(link(src, dst, path.name, tick))
                 trails[key] = tuple(
-                    point(src, dst, path.name, one) for one in range(tick - TRAIL, tick + 1) if not (one % 97 in (3, 4))
+                    point(src, dst, path.name, one) for one in range(tick - TRAIL, tick + 1) if one % 97 not in (3, 4)
                 )
     views = [
         without_news(node_view(node, tick), "down", DOWN_REASON, DOWN_CURE)
@@ -258,8 +290,8 @@ class LiveScript(ScriptedSource):
         }
         snapshot = Snapshot(mesh="miku", at=whole.snapshot.at, window_s=10.0, nodes=whole.snapshot.nodes, links=links)
         return View(
-            at=whole.at + place / len(whole.mesh.nodes), mesh=whole.mesh, snapshot=snapshot, trails=trails, log=whole.log,
-            marks=(*whole.marks, *self.marks), operator_cpu_pct=whole.operator_cpu_pct,
+            at=whole.at + place / len(whole.mesh.nodes), mesh=whole.mesh, snapshot=snapshot, trails=trails,
+            log=whole.log, marks=(*whole.marks, *self.marks), operator_cpu_pct=whole.operator_cpu_pct,
             operator_rss_bytes=whole.operator_rss_bytes,
         )  # fmt: skip
 

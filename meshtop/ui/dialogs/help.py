@@ -21,10 +21,10 @@ from meshtop.ui.theme import Palette
 _MEANINGS: tuple[tuple[ShownState, str], ...] = (
     ("idle", "idle: nothing to judge by"),
     ("ok", "ok: probes answered or TCP progressing"),
-    ("degraded", "degraded: RTT over twice its baseline, or goodput collapsed"),
+    ("degraded", "degraded: RTT over twice its baseline, or a crawl"),
     ("lossy", "lossy: over 1 % of probes or segments lost in 10 s"),
     ("stalled", "stalled: data waits and nothing is acknowledged"),
-    ("down", "down: pings had been answered, now none, and no TCP progress"),
+    ("down", "down: pings are no longer answered, TCP stands still"),
     ("no-data", "no data, or data too old to be believed"),
 )
 _HEADINGS = {"everywhere": "Everywhere", "go": "Go", "act": "Act"}
@@ -53,17 +53,15 @@ def help_text(table: Iterable[Key], glyphs: Glyphs, palette: Palette) -> Text:
     entries = tuple(table)
     for group, heading in _HEADINGS.items():
         text.append(f"{heading}\n", palette.title)
-        for key in entries:
-            if key.group == group and key.scope != "dialog":
-                signs = " ".join(keys.sign(name, words=True) for name in key.keys)
-                text.append(f"  {glyphs.fit(signs, 10)}", palette.key)
-                where = " (log)" if key.scope == "log" else ""
-                text.append(glyphs.text(f"{key.help}{where}\n"), palette.text)
+        for (words, scope), signs in _gathered(entries, group).items():
+            text.append(f"  {glyphs.fit(' '.join(signs), 10)}", palette.key)
+            where = " (log)" if scope == "log" else ""
+            text.append(glyphs.text(f"{words}{where}"), palette.text).append("\n")
         text.append("\n")
     text.append("Signs\n", palette.title)
     for state, meaning in _MEANINGS:
         text.append(f"  {glyphs.states[state]}         ", palette.states_bold[state])
-        text.append(glyphs.text(f"{meaning}\n"), palette.text)
+        text.append(glyphs.text(meaning), palette.text).append("\n")
     text.append(f"  {glyphs.lost}         ", palette.states_bold["stalled"])
     text.append("a probe that was lost; an empty place was not measured\n", palette.text)
     text.append("\n")
@@ -71,3 +69,12 @@ def help_text(table: Iterable[Key], glyphs: Glyphs, palette: Palette) -> Text:
     text.append("Figures are coloured by the link's own baseline.\n", palette.dim)
     text.append(glyphs.text("– is not known, which is not 0."), palette.dim)
     return text
+
+
+def _gathered(table: Iterable[Key], group: str) -> dict[tuple[str, str], list[str]]:
+    """Signs by what they do: keys with the same words are one entry."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for key in table:
+        if key.group == group and key.scope != "dialog":
+            found.setdefault((key.help, key.scope), []).extend(keys.sign(name, words=True) for name in key.keys)
+    return found

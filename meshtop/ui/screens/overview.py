@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from meshtop.ui import keys
-from meshtop.ui.layout import Plan, plan
+from meshtop.ui.layout import Plan, plan, plan_without_nodes
 from meshtop.ui.messages import LinkPicked
 from meshtop.ui.metrics import METRICS
 from meshtop.ui.scene import Scene
@@ -56,6 +56,8 @@ class OverviewScreen(SceneScreen):
         width, height = self.app.size
         nodes, paths = len(scene.nodes), choices.paths(scene)
         chosen = plan(width, height, nodes, len(paths), len(scene.paths))
+        if scene.nothing_to_show:
+            chosen = plan_without_nodes(width, height)
         if not chosen.paths_fit:
             paths = paths[:1]
         self._arrange(chosen)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from meshtop.model import NodeName, PathName
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.metrics import format_ratio
-from meshtop.ui.scene import RANK, TROUBLE, WORDS, Scene, ShownLink, ShownState
+from meshtop.ui.scene import NODE_WORDS, RANK, TROUBLE, WORDS, Scene, ShownLink, ShownNode, ShownState
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.units import format_ms, format_pct, format_rate
@@ -19,7 +20,7 @@ _TOGETHER = 3
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """``src`` or ``dst`` None stands for every node."""
+    """Links in one state on one path; ``src`` or ``dst`` None stands for every node."""
 
     state: ShownState
     src: NodeName | None
@@ -32,57 +33,52 @@ class AttentionPanel(Canvas):
     def draw(self, scene: Scene, width: int, height: int, framed: bool, glyphs: Glyphs, palette: Palette) -> None:
         inner = width - (2 if framed else 0)
         rows = height - (2 if framed else 1)
-        found = concerns(scene)
-        two_lines = 2 * len(found) <= rows
-        body = [line for concern in found[:rows] for line in _lines(concern, inner, two_lines, glyphs, palette)]
-        if len(found) > rows:
-            body[-1] = Line().gap().add(f"and {len(found) - rows + 1} more", palette.dim)
-        if not found:
+        nodes = [shown for shown in scene.nodes if not shown.usable]
+        links = concerns(scene)
+        count = len(nodes) + len(links)
+        roomy = rows - count  # so many, the worst, may take two lines
+        body: list[Line] = []
+        for place, shown in enumerate(nodes):
+            body += _node_lines(shown, inner, place < roomy, glyphs, palette)
+        for place, concern in enumerate(links, start=len(nodes)):
+            body += _link_lines(concern, inner, place < roomy, glyphs, palette)
+        if count > rows:
+            body[rows - 1 :] = [Line().gap().add(f"and {count - rows + 1} more", palette.dim)]
+        if not body:
             body = [Line().gap().add(_calm(scene), palette.dim)]
         title = Line().add("Attention", palette.title)
         self.show(panel(title, body, width, height, framed, glyphs, palette))
 
 
 def _calm(scene: Scene) -> str:
-    judged = sum(shown.state in ("ok", "idle") for shown in scene.links.values())
-    if judged == len(scene.links) and judged:
+    states = Counter(shown.state for shown in scene.links.values())
+    if states["ok"] == len(scene.links):
         return "all links are well"
-    return f"{judged} of {len(scene.links)} links can be judged: well" if judged else "no link can be judged"
+    return f"{states['ok']} of {len(scene.links)} links are well, of the others nothing is known"
 
 
 def concerns(scene: Scene) -> list[Concern]:
-    """Links in trouble, gathered where a node's whole row or column on one path is."""
-    sick = [shown for shown in scene.worst_first if shown.state in TROUBLE]
+    """Links in trouble, worst first; those of a node's whole row or column on one path are one entry."""
+    judged: Counter[tuple[PathName, bool, NodeName]] = Counter()
+    sick: dict[tuple[PathName, bool, NodeName], list[ShownLink]] = defaultdict(list)
+    for shown in scene.worst_first:
+        for sends, name in ((False, shown.link.dst), (True, shown.link.src)):
+            end = (shown.link.path, sends, name)
+            judged[end] += shown.state not in ("no-data", "stale")
+            if shown.state in TROUBLE:
+                sick[end].append(shown)
     found: list[Concern] = []
     gathered: set[int] = set()
-    for path in scene.paths:
-        for node in scene.nodes:
-            for sends in (False, True):
-                name = node.node.name
-                members = [shown for shown in sick if shown.link.path == path.name and _end(shown, sends) == name]
-                if len(members) < max(_TOGETHER, _measured(scene, path.name, name, sends)):
-                    continue
-                worst = members[0].state
-                words = f"{'sends badly' if sends else 'is reached badly'}: {len(members)} links"
-                found.append(Concern(worst, name if sends else None, None if sends else name, path.name, words))
-                gathered.update(id(shown) for shown in members)
-    for shown in sick:
-        if id(shown) not in gathered:
+    for (path, sends, name), members in sick.items():
+        if len(members) >= max(_TOGETHER, judged[path, sends, name]):
+            words = f"all {len(members)} links {'out of' if sends else 'into'} it"
+            found.append(Concern(members[0].state, name if sends else None, None if sends else name, path, words))
+            gathered.update(id(shown) for shown in members)
+    for shown in scene.worst_first:
+        if shown.state in TROUBLE and id(shown) not in gathered:
             link = shown.link
             found.append(Concern(shown.state, link.src, link.dst, link.path, brief_figures(shown)))
     return sorted(found, key=lambda concern: RANK[concern.state])
-
-
-def _end(shown: ShownLink, sends: bool) -> NodeName:
-    return shown.link.src if sends else shown.link.dst
-
-
-def _measured(scene: Scene, path: PathName, name: NodeName, sends: bool) -> int:
-    """How many links of that row or column can be judged at all."""
-    return sum(
-        shown.link.path == path and _end(shown, sends) == name and shown.state not in ("no-data", "stale")
-        for shown in scene.links.values()
-    )
 
 
 def brief_figures(shown: ShownLink) -> str:
@@ -100,13 +96,26 @@ def brief_figures(shown: ShownLink) -> str:
     return " ".join(parts)
 
 
-def _lines(concern: Concern, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette) -> list[Line]:
+def _link_lines(concern: Concern, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette) -> list[Line]:
     style = palette.states_bold[concern.state]
     line = Line().gap().add(f"{glyphs.states[concern.state]} ", style)
     line.add(glyphs.fit(f"{concern.src or '*'}→{concern.dst or '*'}", 9), palette.bold)
-    line.add(glyphs.fit(WORDS[concern.state], 9), style)
-    lines = [line, Line().gap(3)] if two_lines else [line]
+    line.add(glyphs.fit(WORDS[concern.state], 11), style)
     if two_lines:
         line.add(glyphs.fit(concern.path, max(width - line.width - 1, 0)).rstrip(), palette.dim)
-    lines[-1].add(glyphs.fit(concern.words, max(width - lines[-1].width - 1, 0)).rstrip(), palette.text)
+    return _with_words(line, concern.words, width, two_lines, glyphs, palette)
+
+
+def _node_lines(shown: ShownNode, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette) -> list[Line]:
+    style = palette.node_states[shown.state]
+    line = Line().gap().add(f"{glyphs.states[shown.state]} ", style)
+    line.add(glyphs.fit(shown.node.name, 9), palette.bold).add(glyphs.fit(NODE_WORDS[shown.state], 11), style)
+    if two_lines:
+        line.add("node", palette.dim)
+    return _with_words(line, shown.node.reason or "", width, two_lines, glyphs, palette)
+
+
+def _with_words(line: Line, words: str, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette) -> list[Line]:
+    lines = [line, Line().gap(3)] if two_lines else [line]
+    lines[-1].add(glyphs.fit(words, max(width - lines[-1].width - 1, 0)).rstrip(), palette.text)
     return lines

@@ -39,8 +39,8 @@ class Canvas(Widget):
 
     def render_line(self, y: int) -> Strip:
         if y < len(self._strips):
-            return self._strips[y]
-        return Strip([Segment(" " * self.size.width)], self.size.width)
+            return self._strips[y].apply_style(self.rich_style)  # the ground, which the drawing leaves to CSS
+        return Strip.blank(self.size.width, self.rich_style)
 
 
 def _changed_width(old: Strip, new: Strip) -> int:

@@ -22,7 +22,7 @@ from meshtop.units import format_age
 
 FIGURE = 5  # cells that units' formats take at most
 _SIDE_FROM = 2 + FIGURE + 5  # glyph, blank, figure, and four cells with a blank before them
-_PAIR_FROM = 2 * FIGURE + 1
+_WIDEST_PAIR = _SIDE_FROM + 2  # further apart, two figures no longer read as one
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class CellPainter:
         self._state(line, shown)
 
     def figures(self, line: Line, shown: ShownLink | None, width: int, *, more: bool = False) -> None:
-        """Glyph and main figure, and the second one where there is room; with ``more`` whatever else there is room for."""
+        """Glyph and main figure, the second one where there is room; with ``more`` whatever else there is room for."""
         metric = METRICS[self.metric]
         start = line.width
         self._state(line, shown)
@@ -55,7 +55,7 @@ class CellPainter:
             side = metric.side(shown.link, self.thresholds)
             if shown.stale:
                 side = Figure(format_age(shown.age_s), Gravity.UNKNOWN)
-            self._right_aligned(line, side, start + (_SIDE_FROM if more else width), shown.stale)
+            self._right_aligned(line, side, start + (_SIDE_FROM if more else min(width, _WIDEST_PAIR)), shown.stale)
         for place, read in enumerate(metric.lower if more else (), start=1):
             end = _SIDE_FROM + place * (FIGURE + 1)
             if end <= width:
@@ -77,10 +77,11 @@ class CellPainter:
         first, second = (of(shown.link, self.thresholds) for of in pair)
         if shown.stale and width < _SIDE_FROM:
             first = Figure(format_age(shown.age_s), Gravity.UNKNOWN)
-        first_end = 2 + FIGURE if width >= _SIDE_FROM else max(FIGURE, width - FIGURE - 1)
+        first_end = 2 + FIGURE if width >= _SIDE_FROM else max(len(first.text), width - FIGURE)
         self._right_aligned(line, first, start + first_end, shown.stale, quiet=True)
-        if width >= first_end + FIGURE:
-            self._right_aligned(line, second, start + width, shown.stale, quiet=True)
+        second_end = start + min(width, _WIDEST_PAIR)
+        if second_end - len(second.text) > line.width:
+            self._right_aligned(line, second, second_end, shown.stale, quiet=True)
 
     def _bars(self, line: Line, shown: ShownLink, width: int) -> None:
         scene = self.scene

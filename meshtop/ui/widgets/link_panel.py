@@ -24,7 +24,7 @@ from meshtop.ui.metrics import (
     retx_per_s,
     rtt,
 )
-from meshtop.ui.scene import RANK, WORDS, Scene, ShownLink, ShownNode
+from meshtop.ui.scene import NODE_WORDS, RANK, WORDS, Scene, ShownLink, ShownNode
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.units import UNKNOWN, format_age, format_ms
@@ -33,6 +33,7 @@ Pair = tuple[NodeName, NodeName]
 _Row = tuple[str, str, Callable[[LinkView, Thresholds], Figure]]
 _LABEL = 13
 _COLUMN = 11
+_ROOMY_FROM = 20  # lines; below, figures are worth more than sentences
 
 
 def _plain(read: Callable[[LinkView], str]) -> Callable[[LinkView, Thresholds], Figure]:
@@ -78,8 +79,8 @@ _ROWS: tuple[_Row | None, ...] = (
     ("pmtu", "B", _plain(lambda link: _count(link.pmtu))),
 )
 _BRIEF: tuple[tuple[str, Callable[[LinkView, Thresholds], Figure]], ...] = (
-    ("rtt", rtt), ("infl", inflation), ("1200B", _plain(lambda link: format_ms(link.rtt_full_ms))), ("loss", loss),
-    ("l1200", loss_full), ("rate", rate), ("retx", retx), ("dsack", dsack),
+    ("rtt", rtt), ("full", _plain(lambda link: format_ms(link.rtt_full_ms))), ("infl", inflation), ("loss", loss),
+    ("full", loss_full), ("rate", rate), ("retx", retx), ("dsack", dsack),
     ("flows", _plain(lambda link: _count(link.flows))), ("stall", _plain(_stalls)),
 )  # fmt: skip
 
@@ -137,7 +138,7 @@ def _tall(scene: Scene, pair: Pair, width: int, rows: int, glyphs: Glyphs, palet
         states.add(glyphs.fit(_state_text(shown, glyphs), _COLUMN, ">"), palette.states_bold[shown.state])
     lines = [names, states]
     figures = [_figure_row(row, shown_links, scene, glyphs, palette) for row in _ROWS]
-    words = _words(scene, pair, links, width, glyphs, palette)
+    words = _words(scene, pair, links, width, rows >= _ROOMY_FROM, glyphs, palette)
     room = rows - len(lines) - len(words)
     if room < len(figures):  # first the blank lines go, then figures from the end
         figures = [line for line in figures if line.width][: max(room, 0)]
@@ -158,19 +159,19 @@ def _figure_row(row: _Row | None, links: Sequence[ShownLink], scene: Scene, glyp
 
 
 def _words(
-    scene: Scene, pair: Pair, links: Sequence[ShownLink], width: int, glyphs: Glyphs, palette: Palette
+    scene: Scene, pair: Pair, links: Sequence[ShownLink], width: int, roomy: bool, glyphs: Glyphs, palette: Palette
 ) -> list[Line]:
-    """Reasons of states, then both ends."""
+    """Reasons of states, then both ends; where room is scarce, a line a reason and only ends in trouble."""
     lines: list[Line] = []
     for shown in sorted(links, key=lambda shown: RANK[shown.state]):
         if reason := _reason(shown):
-            lines.append(Line())
+            lines += [Line()] if roomy else []
             lead = f"{glyphs.states[shown.state]} {shown.link.path}: "
-            for place, text in enumerate(glyphs.wrap(lead + reason, width - 3, 3)):
+            for place, text in enumerate(glyphs.wrap(lead + reason, width - 3, 3 if roomy else 1)):
                 lines.append(Line().gap(1 if place == 0 else 3).add(text, palette.states[shown.state]))
-    lines.append(Line())
+    lines += [Line()] if roomy else []
     for name in pair:
-        if name in scene.node:
+        if name in scene.node and (roomy or not scene.node[name].usable):
             lines.extend(node_words(scene.node[name], width, glyphs, palette))
     return lines
 
@@ -180,7 +181,7 @@ def node_words(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -
     node = shown.node
     line = Line().gap().add(f"{glyphs.states[shown.state]} ", palette.node_states[shown.state])
     line.add(glyphs.fit(node.name, 12).rstrip(), palette.bold)
-    line.gap().add("no news" if shown.state == "stale" else shown.state, palette.node_states[shown.state])
+    line.gap().add(NODE_WORDS[shown.state], palette.node_states[shown.state])
     if shown.usable:
         line.add(f"  ssh {format_ms(node.ssh_rtt_ms)} ms" if node.ssh_rtt_ms is not None else "", palette.dim)
         if node.tcp.retrans_pct is not None:
@@ -214,11 +215,4 @@ def _brief(scene: Scene, pair: Pair, width: int, rows: int, glyphs: Glyphs, pale
             style = palette.states["stale"] if shown.stale else palette.gravity[figure.gravity]
             line.add(glyphs.fit(figure.text, column, ">"), style)
         lines.append(line)
-    for shown in sorted(links, key=lambda shown: RANK[shown.state]):
-        if reason := _reason(shown):
-            text = f"{glyphs.states[shown.state]} {shown.link.path}: {reason}"
-            lines.append(Line().gap().add(glyphs.fit(text, width - 2).rstrip(), palette.states[shown.state]))
-    for name in pair:
-        if name in scene.node and not scene.node[name].usable:
-            lines.extend(node_words(scene.node[name], width, glyphs, palette))
-    return lines[:rows]
+    return [*lines, *_words(scene, pair, links, width, False, glyphs, palette)][:rows]

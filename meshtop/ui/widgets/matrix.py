@@ -16,10 +16,10 @@ from textual import events
 from meshtop.model import LinkKey, NodeName, PathName
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
-from meshtop.ui.layout import Grid
+from meshtop.ui.layout import SEPARATOR, Grid
 from meshtop.ui.messages import LinkPicked
 from meshtop.ui.metrics import METRICS, MetricName
-from meshtop.ui.scene import WORDS, Scene, ShownNode, ShownState
+from meshtop.ui.scene import NODE_WORDS, WORDS, Scene, ShownNode, ShownState
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets import sparkline
 from meshtop.ui.widgets.canvas import Canvas, panel
@@ -29,7 +29,7 @@ from meshtop.units import format_age
 
 _LEGEND: tuple[ShownState, ...] = ("idle", "ok", "degraded", "lossy", "stalled", "down", "no-data")
 
-_LABEL_CUT_FROM = 8  # fewer cells of a label than that say nothing
+_LABEL_CUT_FROM = 6  # fewer cells of a label than that say nothing
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,17 @@ class Matrix(Canvas):
         self._scroll_to_selected(look, inner_width, inner_height)
         if scene.nothing_to_show:
             body = unreachable_lines(scene, inner_width, inner_height, glyphs, palette)
+            title = Line().add("Nodes", palette.title)
+            self.show(panel(title, body, width, height, look.framed, glyphs, palette))
         else:
             first, size = (self._top, self._left), (inner_width, inner_height)
             body = _Drawing(scene, look, glyphs, palette, first, size).lines()
-        self.show(
-            panel(
+            strips = panel(
                 _title(scene, look, glyphs, palette), body, width, height, look.framed, glyphs, palette,
                 right=_tabs(look.metric, palette), lower_left=_legend(glyphs, palette),
                 lower_right=_scale(look, glyphs, palette),
-            )
-        )  # fmt: skip
+            )  # fmt: skip
+            self.show(strips)
 
     def _scroll_to_selected(self, look: MatrixLook, width: int, height: int) -> None:
         rows, columns = _visible(look, len(self._names), width, height)
@@ -90,10 +91,10 @@ class Matrix(Canvas):
         if x < 0 or y < 0:
             return
         columns = _visible(look, len(self._names), self.size.width - (2 if look.framed else 0), 999)[1]
-        column, row = (x // look.grid.pitch) % max(columns, 1), y // look.grid.rows
-        if x // look.grid.pitch >= columns * len(look.paths):
+        block = columns * look.grid.pitch + SEPARATOR
+        if x >= block * len(look.paths):
             return
-        row, column = row + self._top, column + self._left
+        row, column = y // look.grid.rows + self._top, x % block // look.grid.pitch + self._left
         if row < len(self._names) and column < len(self._names) and row != column:
             self.post_message(LinkPicked(self._names[row], self._names[column]))
 
@@ -101,7 +102,8 @@ class Matrix(Canvas):
 def _visible(look: MatrixLook, nodes: int, width: int, height: int) -> tuple[int, int]:
     """How many rows and columns (of each path) fit."""
     rows = (height - 1 + look.grid.gap) // look.grid.rows
-    columns = (width - look.grid.header - 1) // look.grid.pitch // max(len(look.paths), 1)
+    paths = max(len(look.paths), 1)
+    columns = (width - look.grid.header - 1 - (paths - 1) * SEPARATOR) // look.grid.pitch // paths
     return max(1, min(rows, nodes)), max(1, min(columns, nodes))
 
 
@@ -164,6 +166,7 @@ class _Drawing:
         rows, columns = _visible(look, total, *size)
         self.senders = scene.nodes[top : top + rows]
         self.receivers = scene.nodes[left : left + columns]
+        self.width = size[0]
         self.hidden = (top, total - top - rows, left, total - left - columns)
 
     def lines(self) -> list[Line]:
@@ -176,12 +179,12 @@ class _Drawing:
 
     def _column_names(self) -> Line:
         grid, palette, glyphs = self.look.grid, self.palette, self.glyphs
-        above, below, before, after = self.hidden
-        corner = "from"
-        if above or below:
-            corner = f"^{above} v{below}" if glyphs.is_ascii else f"↑{above} ↓{below}"
-        line = Line().add(glyphs.fit(f"  {corner}", grid.header), palette.dim)
+        hidden = " ".join(f"{sign}{count}" for sign, count in zip("↑↓←→", self.hidden, strict=True) if count)
+        line = Line().add(glyphs.fit(f" {hidden or 'from'}", grid.header), palette.dim)
         for place in range(len(self.look.paths)):
+            if place:
+                line.gap()
+                self._separate([line])
             for receiver in self.receivers:
                 line.gap()
                 start = line.width
@@ -190,24 +193,23 @@ class _Drawing:
                 else:
                     self._name(line, receiver, grid.cell, arrow=True)
                 line.to(start + grid.cell)
-            if (before or after) and place == len(self.look.paths) - 1:
-                line.add(glyphs.text(f" ←{before} →{after}"), palette.dim)
         return line
 
-    def _name(self, line: Line, shown: ShownNode, width: int, *, arrow: bool = False) -> None:
+    def _name(self, line: Line, shown: ShownNode, width: int, *, arrow: bool = False, label: bool = True) -> None:
         """Where to, the name, the label; a glyph in front only for a node in trouble, so that quiet stays quiet."""
         glyphs, palette = self.glyphs, self.palette
         if shown.usable:
-            lead = glyphs.text("→ ") if arrow else "  "
+            lead = glyphs.text("→ ") if arrow else " "
             line.add(lead, palette.dim)
         else:
-            line.add(f"{glyphs.states[shown.state]} ", palette.node_states[shown.state])
-        name = glyphs.fit(shown.node.name, width - 2).rstrip()
+            lead = f"{glyphs.states[shown.state]} "
+            line.add(lead, palette.node_states[shown.state])
+        name = glyphs.fit(shown.node.name, width - cell_len(lead)).rstrip()
         line.add(name, self._name_style(shown))
-        left = width - 3 - cell_len(name)
-        label = glyphs.text(shown.node.label or "")
-        if label and label != shown.node.name and (cell_len(label) <= left or left >= _LABEL_CUT_FROM):
-            line.gap().add(glyphs.fit(label, left).rstrip(), palette.dim)
+        left = width - 1 - cell_len(lead) - cell_len(name)
+        text = glyphs.text(shown.node.label or "") if label else ""
+        if text and text != shown.node.name and (cell_len(text) <= left or left >= _LABEL_CUT_FROM):
+            line.gap().add(glyphs.fit(text, left).rstrip(), palette.dim)
 
     def _name_style(self, shown: ShownNode) -> Style:
         return self.palette.bold if shown.usable else self.palette.node_states[shown.state]
@@ -215,26 +217,59 @@ class _Drawing:
     def _row(self, sender: ShownNode) -> list[Line]:
         grid = self.look.grid
         lines = [Line() for _ in range(grid.height)]
-        self._name(lines[0], sender, grid.header - 1)
-        if grid.kind == "tall" and not sender.usable:
-            self._trouble_below_name(lines, sender)
+        self._name(lines[0], sender, grid.header - 1, label=grid.kind != "tall")
+        if grid.kind == "tall":
+            self._below_name(lines, sender)
         for line in lines:
             line.to(grid.header)
-        chosen_before = False
-        for path in self.look.paths:
+        cells = lines
+        if grid.kind == "tall" and self._silent_row(sender):
+            cells = lines[:1]
+        for place, path in enumerate(self.look.paths):
+            if place:
+                self._separate(cells)
+            chosen_before = False
             for receiver in self.receivers:
                 chosen = self.look.selected == (sender.node.name, receiver.node.name)
-                self._edge(lines, closes=chosen_before, opens=chosen)
-                self._cell(lines, sender.node.name, receiver.node.name, path)
+                self._edge(cells, closes=chosen_before, opens=chosen)
+                self._cell(cells, sender.node.name, receiver.node.name, path)
                 chosen_before = chosen
-        self._edge(lines, closes=chosen_before, opens=False)
+            self._edge(cells, closes=chosen_before, opens=False)
+        if cells is not lines:
+            self._why_silent(lines, sender)
         return lines
 
-    def _trouble_below_name(self, lines: Sequence[Line], sender: ShownNode) -> None:
-        width = self.look.grid.header - 3
-        lines[1].gap(2).add(self.glyphs.fit(sender.state, width), self.palette.node_states[sender.state])
+    def _silent_row(self, sender: ShownNode) -> bool:
+        """Whether nothing below the first line of this row would be worth reading."""
+        return not sender.usable and all(
+            shown.state in ("no-data", "stale")
+            for key, shown in self.scene.links.items()
+            if key.src == sender.node.name
+        )
+
+    def _why_silent(self, lines: Sequence[Line], sender: ShownNode) -> None:
+        """In place of figures that nobody gives: why, and what to do about it, across the row."""
+        width = self.width - self.look.grid.header - 2
+        node, palette, glyphs = sender.node, self.palette, self.glyphs
+        if node.reason:
+            lines[1].gap().add(glyphs.fit(node.reason, width).rstrip(), palette.text)
+        if node.cure:
+            lines[2].gap().add(glyphs.text("→ "), palette.dim).add(
+                glyphs.fit(node.cure, width - 2).rstrip(), palette.key
+            )
+
+    def _separate(self, lines: Sequence[Line]) -> None:
+        for line in lines:
+            line.add(f"{self.glyphs.frame.down:<{SEPARATOR - 1}}", self.palette.faint)
+
+    def _below_name(self, lines: Sequence[Line], sender: ShownNode) -> None:
+        width = self.look.grid.header - 2
+        if sender.usable:
+            lines[1].gap(1).add(self.glyphs.fit(sender.node.label or "", width).rstrip(), self.palette.dim)
+            return
+        lines[1].gap(1).add(self.glyphs.fit(NODE_WORDS[sender.state], width), self.palette.node_states[sender.state])
         if sender.age_s is not None:
-            lines[2].gap(2).add(self.glyphs.fit(f"{format_age(sender.age_s)} ago", width), self.palette.dim)
+            lines[2].gap(1).add(self.glyphs.fit(f"{format_age(sender.age_s)} ago", width), self.palette.dim)
 
     def _cell(self, lines: Sequence[Line], src: NodeName, dst: NodeName, path: PathName) -> None:
         grid = self.look.grid
@@ -244,7 +279,9 @@ class _Drawing:
             lines[0].add(self.glyphs.self_link, self.palette.faint)
         else:
             shown = self.scene.links.get(LinkKey(src, dst, path))
-            if grid.kind == "glyph":
+            if len(lines) < grid.height:
+                self.cells.figures(lines[0], shown, grid.cell)
+            elif grid.kind == "glyph":
                 self.cells.glyph(lines[0], shown, grid.cell)
             elif grid.kind == "line":
                 self.cells.figures(lines[0], shown, grid.cell, more=True)

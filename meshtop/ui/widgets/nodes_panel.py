@@ -7,13 +7,13 @@ from collections.abc import Callable
 from meshtop.engine.snapshot import NodeView
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
-from meshtop.ui.scene import Scene, ShownNode
+from meshtop.ui.scene import NODE_WORDS, Scene, ShownNode
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.units import UNKNOWN, format_age, format_bytes, format_ms, format_pct, format_rate
 
 _NAME = 14
-_STATE = 11
+_STATE = 10
 
 
 def _operator_rtt(node: NodeView) -> str:
@@ -116,9 +116,8 @@ def _node_line(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -
 def _trouble(line: Line, shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -> Line:
     """In place of figures: why, and what to do."""
     node = shown.node
-    word = "no news" if shown.state == "stale" else shown.state
     age = f" {format_age(shown.age_s)}" if shown.age_s is not None and shown.state != "connecting" else ""
-    line.add(glyphs.fit(word + age, _STATE + 1), palette.node_states[shown.state])
+    line.add(glyphs.fit(NODE_WORDS[shown.state] + age, _STATE + 1), palette.node_states[shown.state])
     left = width - line.width - 1
     reason = glyphs.text(node.reason or "")
     shown_reason = glyphs.fit(reason, min(len(reason), left)).rstrip()

@@ -122,8 +122,8 @@ def scale_words(metric: MetricName, glyphs: Glyphs) -> str:
     """The scale of the bars, for the legend."""
     bars = glyphs.bars
     words = {
-        "rate": f"{bars[1]} 0.1% {bars[-1]} all of the line",
-        "retx": f"{bars[0]} 0 {bars[1]} 1 {bars[-1]} ≥64",
-        "stall": f"{bars[1]} ok {bars[3]} degraded {bars[-1]} stall",
+        "rate": f"{bars[1]}0.1% {bars[-1]}line",
+        "retx": f"{bars[1]}1 {bars[-1]}≥64",
+        "stall": f"{bars[1]}ok {bars[-1]}stall",
     }
-    return words.get(metric, f"{bars[1]} 1× {bars[-1]} ≥4×") + f" {glyphs.lost} lost"
+    return words.get(metric, f"{bars[1]}1× {bars[-1]}4×") + f" {glyphs.lost}lost"

@@ -8,7 +8,7 @@ from meshtop.model import PathName
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.metrics import METRICS, MetricName
-from meshtop.ui.scene import BY_SEVERITY, WORDS, Scene, ShownLink, ShownNode
+from meshtop.ui.scene import BY_SEVERITY, NODE_WORDS, WORDS, Scene, ShownLink, ShownNode
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.link_panel import Pair
@@ -92,8 +92,7 @@ def _node_line(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -
     style = palette.node_states[shown.state]
     line = Line().gap().add(f"{glyphs.states[shown.state]} ", style)
     line.add(glyphs.fit(f"node {shown.node.name}", _PAIR - 1), palette.bold).gap()
-    word = "no news" if shown.state == "stale" else shown.state
-    line.add(glyphs.fit(word, _STATE), style).gap()
+    line.add(glyphs.fit(NODE_WORDS[shown.state], _STATE), style).gap()
     return line.add(glyphs.fit(shown.node.reason or "", max(width - line.width - 1, 0)).rstrip(), palette.text)
 
 
@@ -107,6 +106,10 @@ def state_line(scene: Scene, live: Line, width: int, glyphs: Glyphs, palette: Pa
     line.add(f"{scene.nodes_up}/{len(scene.nodes)}", palette.text)
     if line.width + live.width + 1 <= width:
         line.gap().join(live)
+    sick = [shown for shown in scene.nodes if not shown.usable and shown.node.reason]
+    if scene.nodes_up == 0 and sick:
+        text = f" {sick[0].node.name}: {sick[0].node.reason}"
+        return line.add(glyphs.fit(text, max(width - line.width, 0)).rstrip(), palette.text)
     worst = scene.worst_first[0] if scene.worst_first else None
     if worst is not None and worst.state not in ("ok", "idle") and width - line.width > 4:
         text = f" {worst.link.src}→{worst.link.dst} {WORDS[worst.state]}"

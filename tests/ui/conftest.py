@@ -1,0 +1,45 @@
+"""What the screen's tests share: a scripted mesh, a clock that stands still until it is moved, the screen as text."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from textual.app import App
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # scripted_mesh is a module of its own, so that it also runs as a program
+
+
+class Ticks:
+    """A monotonic clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def ticks() -> Ticks:
+    return Ticks()
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same screen on every machine: no colours asked away, no themes of whoever runs the tests."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def text_grid(app: App[object]) -> list[str]:
+    """The screen as the compositor puts it together, a text for each line."""
+    return ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
+
+
+@pytest.fixture
+def grid_of() -> object:
+    return text_grid
