@@ -17,7 +17,7 @@ import msgspec
 import platformdirs
 
 from meshtop import units
-from meshtop.config_reader import ConfigErrors, Document, Mistake, SyntaxMistake, Table, nearest, shown
+from meshtop.config_reader import ConfigErrors, Document, Mistake, SyntaxMistake, Table, dotted, nearest, shown
 from meshtop.model import Mesh, Node, NodeName, Path, Thresholds, Value, Watch
 from meshtop.transport.target import parse_target
 
@@ -187,22 +187,22 @@ def _paths(root: Table) -> tuple[Path, ...]:
 def _nodes(root: Table, path_names: tuple[str, ...]) -> tuple[tuple[Node, ...], dict[NodeName, str]]:
     nodes: list[Node] = []
     targets: dict[NodeName, str] = {}
-    owner_of: dict[str, str] = {}  # address or ssh target → the key that has it
+    claims = _Claims()
     sections = root.table("nodes", None).tables(("ssh", "label", "up", "down", "address", "nat"))
     for name, table in sections:
         _check_name(table, name, "node")
         target = table.require("ssh", _ssh_target, 'write ssh = "alias", "user@host:port" or "local"')
         if target is not None:
-            _claim(owner_of, f"ssh {target}", table, ("ssh",), "one machine cannot be two nodes")
+            claims.take(f"ssh {target}", table, "ssh", "one machine cannot be two nodes")
             targets[name] = target
-        address = _addresses(table, path_names, owner_of)
+        nat = table.each("nat", _known(path_names, "path"), 'nat = ["public"]')
         node = Node(
             name=name,
             label=table.read("label", _label, None),
-            address=address,
+            address=_addresses(table, path_names, nat, claims),
             up_bps=table.read("up", _line_rate, None),
             down_bps=table.read("down", _line_rate, None),
-            nat=table.each("nat", _known(path_names, "path"), 'nat = ["public"]'),
+            nat=nat,
         )
         nodes.append(node)
     if len(sections) < 2 and isinstance(root.data.get("nodes", {}), dict):
@@ -211,7 +211,7 @@ def _nodes(root: Table, path_names: tuple[str, ...]) -> tuple[tuple[Node, ...], 
     return tuple(nodes), targets
 
 
-def _addresses(table: Table, path_names: tuple[str, ...], owner_of: dict[str, str]) -> dict[str, str]:
+def _addresses(table: Table, path_names: tuple[str, ...], nat: tuple[str, ...], claims: _Claims) -> dict[str, str]:
     if "address" not in table:
         if "nat" not in table:
             table.blame('address is missing; write address = { public = "203.0.113.10" }')
@@ -223,18 +223,30 @@ def _addresses(table: Table, path_names: tuple[str, ...], owner_of: dict[str, st
             given.blame(_unknown(name, path_names, "path"), name)
             continue
         address = given.read(name, _address, None)
-        if address is not None:
-            _claim(owner_of, address, given, (name,), "sockets could not be told apart")
-            found[name] = address
+        if address is None:
+            continue
+        found[name] = address
+        claims.take(
+            address, given, name, "sockets could not be told apart; leave out that of a node behind NAT", name in nat
+        )
     return found
 
 
-def _claim(owner_of: dict[str, str], what: str, table: Table, keys: tuple[str, ...], why: str) -> None:
-    path = (*table.path, *keys)
-    key = ".".join(str(part) for part in path)
-    owner = owner_of.setdefault(what, f"{key} (line {table.document.line(path)})")
-    if not owner.startswith(f"{key} "):
-        table.blame(f"the same as {owner}; {why}", *keys)
+class _Claims:
+    """Who has an address or an ssh target already. Several nodes behind one NAT may share the address that nobody
+    dials: their sockets stay unattributed."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[str, bool]] = {}
+
+    def take(self, what: str, table: Table, key: str, why: str, shared: bool = False) -> None:
+        if what not in self._first:
+            path = (*table.path, key)
+            self._first[what] = (f"{dotted(path)} (line {table.document.line(path)})", shared)
+            return
+        owner, owner_shares = self._first[what]
+        if not (shared and owner_shares):
+            table.blame(f"the same as {owner}; {why}", key)
 
 
 def _watches(root: Table, node_names: tuple[str, ...]) -> tuple[Watch, ...]:

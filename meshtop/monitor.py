@@ -115,6 +115,7 @@ class Monitor:
                 if not MIN_INTERVAL_S <= interval_s <= MAX_INTERVAL_S:
                     raise ValueError(f"the interval is {MIN_INTERVAL_S:g}s to {MAX_INTERVAL_S:g}s")
                 self._interval_s = interval_s
+                self._engine.expect_interval(interval_s)
                 self._errand(self._set_interval(interval_s))
                 self._say(f"sampling every {units.spell_duration(interval_s)}")
             case AddMark(text=text):
