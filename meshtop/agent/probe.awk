@@ -3,7 +3,7 @@
 # that length() counts bytes.
 
 BEGIN {
-  ss = ENVIRON["MT_SS"]; one_line = ENVIRON["MT_ONE_LINE"]
+  ss = ENVIRON["MT_SS"]; ss_owners = ENVIRON["MT_SS_OWNERS"]; one_line = ENVIRON["MT_ONE_LINE"]
   probe = ENVIRON["MT_PROBE"]; key_cs = ENVIRON["MT_KEY"]; slow_cs = ENVIRON["MT_BEAT"]
   most = ENVIRON["MT_MOST"]; clock_ticks = ENVIRON["MT_TICKS"] + 0
   if (clock_ticks <= 0) clock_ticks = 100
@@ -17,7 +17,7 @@ BEGIN {
     split(OLD[i], NEW, "/")
     keep_row("g", NEW[1], NEW[2] " " NEW[3] " " NEW[4])
   }
-  seq = 0; skipped = 0; strange = 0; pings = 0; slots = 0; last_slow = -1; last_key = 0; force = 1
+  seq = 0; skipped = 0; strange = 0; pings = 0; slots = 0; live = 0; unnamed = 0; credit = 0.3; credited = 0; next_identify = 0; last_slow = -1; last_key = 0; force = 1
 }
 
 {
@@ -27,7 +27,6 @@ BEGIN {
   else if (kind == "N ") keep_row("i", $2, rest(3))
   else if (kind == "C ") PID[$2] = $3
   else if (kind == "X ") problem($2, rest(3))
-  else if (kind == "Q ") process_line()
   else if (kind == "F ") force = 1
   else if ($0 != "") strange++
 }
@@ -169,50 +168,62 @@ function named_ahead(name, from, to,   k) {
 # ── Sockets ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # A line without what moves while nothing happens. Two lines are the same socket at rest when these are equal.
-function at_rest(line,   i, s, p, head) {
-  i = index(line, " ino:"); s = index(line, " send "); p = index(line, " pacing_rate ")
-  if (i > 0 && s > i && p > s) {
-    head = substr(line, 1, i)
+function at_rest(line,   m, s, p, head) {
+  m = index(line, " skmem:"); s = index(line, " send "); p = index(line, " pacing_rate ")
+  if (m > 0 && s > m && p > s) {
+    head = substr(line, 1, m)
     gsub(/  +/, " ", head)
-    line = head substr(line, i + 1, s - i) substr(line, p)
-  } else {
-    gsub(/[ \t]+/, " ", line)
-    gsub(/ last(snd|rcv|ack):[0-9]+/, "", line)
+    if (index(head, "timer:(keepalive,")) sub(/keepalive,[^,]*,/, "keepalive,", head)
+    p = substr(line, p)
+    sub(/ +$/, "", p)
+    return head substr(line, m + 1, s - m) p
   }
-  if (index(line, "timer:(keepalive,")) sub(/timer:\(keepalive,[^,]*,/, "timer:(keepalive,", line)
+  gsub(/[ \t]+/, " ", line)
+  sub(/ $/, "", line)
+  gsub(/ last(snd|rcv|ack):[0-9]+/, "", line)
+  if (index(line, "timer:(keepalive,")) sub(/keepalive,[^,]*,/, "keepalive,", line)
   return line
 }
 
-function socket(line, key,   rest_line, name, slot) {
+function socket(line, key,   still, name, slot, sent) {
   total++
-  rest_line = at_rest(line)
-  if (rest_line in AT_REST) {
-    slot = AT_REST[rest_line]
+  still = at_rest(line)
+  if (still in AT_REST) {
+    slot = AT_REST[still]
     SEEN[slot] = seq
     if (!key) return
-  }
-  gsub(/[ \t]+/, " ", line)
-  if (!(rest_line in AT_REST)) {
+  } else {
     split(line, NEW, " ")
     name = NEW[4] " " NEW[5]
-    if (match(line, / sk:[0-9a-f]+/)) name = name substr(line, RSTART, RLENGTH)
+    sent = match(line, / segs_out:[0-9]+/) ? substr(line, RSTART + 10, RLENGTH - 10) + 0 : 0
+    # A counter that went back: closed, and the same ports opened again, between two ticks.
+    if ((name in SLOT) && sent < SENT[SLOT[name]]) forget(SLOT[name])
     if (name in SLOT) {
       slot = SLOT[name]
-      delete AT_REST[RESTED[slot]]
+      delete AT_REST[STILL[slot]]
     } else {
       if (live >= most) { over = 1; return }
-      slot = free_slots > 0 ? FREE[free_slots--] : ++slots
-      SLOT[name] = slot; NAME[slot] = name; live++
+      slot = ++slots
+      SLOT[name] = slot; NAME[slot] = name; live++; unknown++
     }
-    AT_REST[rest_line] = slot; RESTED[slot] = rest_line; SEEN[slot] = seq
+    AT_REST[still] = slot; STILL[slot] = still; SEEN[slot] = seq; SENT[slot] = sent
   }
-  sub(/ send [0-9.KMGT]+bps/, "", line)
-  gsub(/,/, " ,", line)
-  send("s", slot, line)
+  LINE[slot] = line
+  changed[++changes] = slot
 }
 
-function sockets(key,   line, held, status, slot, n) {
-  total = 0; over = 0; held = ""; n = 0
+function send_socket(slot,   line) {
+  line = LINE[slot]
+  delete LINE[slot]
+  gsub(/[ \t]+/, " ", line)
+  sub(/ send [0-9.KMGT]+bps/, "", line)
+  sub(/ $/, "", line)
+  gsub(/,/, " ,", line)
+  send("s", slot, line DETAILS[slot])
+}
+
+function sockets(now, key,   line, held, status, slot, n, i) {
+  total = 0; over = 0; held = ""; n = 0; changes = 0; unknown = 0
   while ((ss | getline line) > 0) {
     n++
     if (one_line) { socket(line, key); continue }
@@ -228,16 +239,67 @@ function sockets(key,   line, held, status, slot, n) {
   }
   problem("ss", over ? total " sockets match, the first " most " are followed" : "")
   for (slot in SEEN) if (SEEN[slot] != seq) forget(slot)
+  identify(now)
+  for (i = 1; i <= changes; i++) if (changed[i] in LINE) send_socket(changed[i])
   put("S" total)
 }
 
 function forget(slot) {
-  delete SLOT[NAME[slot]]; delete NAME[slot]; delete AT_REST[RESTED[slot]]; delete RESTED[slot]; delete SEEN[slot]
+  delete SLOT[NAME[slot]]; delete NAME[slot]; delete AT_REST[STILL[slot]]; delete STILL[slot]; delete SEEN[slot]
+  delete SENT[slot]; delete LINE[slot]; delete DETAILS[slot]
   if (("s" slot) in ROW) { put("s" slot "-"); delete ROW["s" slot] }
-  FREE[++free_slots] = slot; live--
+  live--
 }
 
-# ── Counters, pings, processes ─────────────────────────────────────────────────────────────────────────────────────
+# Inode, cookie, cgroup and owner of each socket. To name the cgroups ss walks through all of them, and to name the
+# owners through all of /proc, which on a node with many is far dearer than all else that we do: so this happens
+# when there are new sockets, and for as much time as has been saved up.
+function identify(now,   line, name, text, slot, id, before) {
+  credit += (now - credited) * 0.003; credited = now
+  if (credit > 0.3) credit = 0.3
+  unnamed += unknown
+  if (credit <= 0 || (unnamed == 0 && now < next_identify)) return
+  before = now; unnamed = 0
+  next_identify = now + 60
+  for (id in OWNED) OWNED[id] = 0
+  while ((ss_owners | getline line) > 0) {
+    if (!match(line, / (uid:[0-9]+ )?ino:[0-9]+ sk:[0-9a-f]+/)) continue
+    text = substr(line, RSTART)
+    gsub(/,/, " ,", text)
+    sub(/ +$/, "", text)
+    line = substr(line, 1, RSTART - 1)
+    split(line, NEW, " ")
+    name = NEW[4] " " NEW[5]
+    if (!(name in SLOT)) continue
+    slot = SLOT[name]
+    if (DETAILS[slot] != text) {
+      DETAILS[slot] = text
+      if (!(slot in LINE)) DETAILED[slot] = 1
+    }
+    match(text, / ino:[0-9]+/)
+    id = substr(text, RSTART + 5, RLENGTH - 5)
+    # Not yet accepted; it will have one soon.
+    if (id == "0") { if (substr(line, 1, 5) == "ESTAB") next_identify = now + 10; continue }
+    name = index(line, " users:(")
+    if (name == 0 || length(line) - name > 900) continue
+    OWNED[id] = 1
+    keep_row("q", id, substr(line, name) " ino:" id " sk:")
+  }
+  close(ss_owners)
+  for (id in OWNED) if (!OWNED[id]) { drop_row("q", id); delete OWNED[id] }
+  keep_row("i", "processes", "1")
+  # Those that did not change otherwise: what was sent of them, with the new details.
+  for (slot in DETAILED) {
+    delete DETAILED[slot]
+    line = ROW["s" slot]
+    sub(/ (uid:[0-9]+ )?ino:[0-9]+ sk:.*/, "", line)
+    send("s", slot, line DETAILS[slot])
+  }
+  before = uptime() - before
+  credit -= before > 0.005 ? before : 0.005
+}
+
+# ── Counters and pings ─────────────────────────────────────────────────────────────────────────────────────
 
 function counters(table, path, lazy,   line, n) {
   n = 0
@@ -278,17 +340,6 @@ function send_pings(   i, name, text, change) {
   pings = 0
 }
 
-function process_line(   id) {
-  if ($2 == "begin") { for (id in OWNED) OWNED[id] = 0; return }
-  if ($2 == "end") {
-    for (id in OWNED) if (!OWNED[id]) { drop_row("q", id); delete OWNED[id] }
-    keep_row("i", "processes", "1")
-    return
-  }
-  OWNED[$2] = 1
-  keep_row("q", $2, rest(3))
-}
-
 function cpu_seconds(   name, path, line, sum) {
   sum = 0
   for (name in PID) {
@@ -313,7 +364,7 @@ function tick(asked, cs,   now, key, slow, name) {
   slow = key || (now - last_slow) * 100 >= slow_cs
   if (key) { force = 0; last_key = now; for (name in ROW) delete ROW[name] }
   if (slow) { last_slow = now; keep_row("i", "cpu", sprintf("%.2f", cpu_seconds())) }
-  if (ss != "") sockets(key)
+  if (ss != "") sockets(now, key)
   counters("m", "/proc/net/snmp", 0)
   counters("t", "/proc/net/netstat", 0)
   counters("d", "/proc/net/dev", 0)

@@ -167,38 +167,12 @@ note_what_it_is() {
   done)"
 }
 
-# Which process holds which socket. Lines go out whole and many at a time, as the pipe has other writers.
-note_owners() {
-  [ "$ss_owners" ] || return
-  eval "$ss_owners" | $awk '
-    function flush() { printf "%s", text; fflush(); text = "" }
-    BEGIN { text = "Q begin\n" }
-    match($0, / users:\(.* sk:/) {
-      line = substr($0, RSTART, RLENGTH)
-      if (length(line) > 900) next
-      id = line
-      sub(/.* ino:/, "", id)
-      sub(/ .*/, "", id)
-      sub(/\)\) .* ino:/, ")) ino:", line)
-      text = text "Q " id line "\n"
-      if (length(text) > 2500) flush()
-    }
-    END { text = text "Q end\n"; flush() }'
-}
-
 run_beat() {
   note_wall
   if [ "$1" ]; then
     [ "$ping_known" ] && printf 'X ping\n' || printf 'X ping ping: not found\n'
     note_what_it_is
   fi
-  [ "$owners_are_dear" ] && [ -z "$1" ] && exit 0
-  clock
-  begun=$now
-  note_owners
-  clock
-  [ $((now - begun)) -lt 30 ]
-  exit
 }
 
 # The only one that counts the lease. It never writes to the pipe itself: that may block when nobody reads our frames.
@@ -206,7 +180,6 @@ run_keeper() {
   trap 'unheard=0' USR1
   unheard=0
   beating=
-  owners_are_dear=
   rarely=0
   often=0
   while :; do
@@ -216,8 +189,6 @@ run_keeper() {
     [ "$rare" ] && learn_ping
     [ "$ping_known" ] && tend_pings
     if [ $now -ge $often ] && ! { [ "$beating" ] && kill -0 $beating; }; then
-      # Where very many processes run, looking through them all took long; then it is done at the rare beats alone.
-      [ "$beating" ] && ! wait $beating && owners_are_dear=1
       run_beat $rare &
       beating=$!
       often=$((now + MT_BEAT))
@@ -280,8 +251,8 @@ case $($awk -W version 2>/dev/null </dev/null) in
 esac
 MT_TICKS=$(getconf CLK_TCK 2>/dev/null)
 MT_SS=
+MT_SS_OWNERS=
 MT_ONE_LINE=
-ss_owners=
 ss_problem=
 if [ -z "$MT_FILTER" ]; then
   :
@@ -289,13 +260,13 @@ elif ! command -v ss >/dev/null; then
   ss_problem='ss: not found'
 else
   # Old ones know no -O (one line), still older no -H (no header).
-  for flags in -tinmoeHO -tinmoeH -tinmoe; do
+  for flags in -tinmoHO -tinmoH -tinmo; do
     ss $flags "$MT_FILTER" >/dev/null 2>&1 && break
   done
   MT_SS="exec ss $flags \"$MT_FILTER\" 2>/dev/null"
-  ss_owners="ss -tnpeH \"$MT_FILTER\" 2>/dev/null"
-  [ $flags = -tinmoeHO ] && MT_ONE_LINE=1
+  MT_SS_OWNERS="exec ss -tnpe \"$MT_FILTER\" 2>/dev/null"
+  [ $flags = -tinmoHO ] && MT_ONE_LINE=1
 fi
-export MT_TICKS MT_SS MT_ONE_LINE MT_PROBE MT_KEY MT_BEAT MT_MOST MT_PINGS
+export MT_TICKS MT_SS MT_SS_OWNERS MT_ONE_LINE MT_PROBE MT_KEY MT_BEAT MT_MOST MT_PINGS
 
 run_main 3<&0 </dev/null 2>/dev/null | exec $awk "$MT_AWK"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import msgspec
+
 from meshtop.model import (
     DevCounters,
     Frame,
@@ -75,9 +77,9 @@ class FrameReader:
         if header.key:
             if not in_order:
                 self._pings = PingSeries()
+                self._sockets.clear()
             self._stream = stream
             self._rows.clear()
-            self._sockets.clear()
             self._snmp = self._netstat = self._net_dev = self._softnet = None
         elif not in_order:
             self._stream = None
@@ -128,18 +130,21 @@ class FrameReader:
         changed: list[SocketReading] = []
         gone: list[SocketId] = []
         failed = 0
+        before = self._sockets
+        if key:
+            self._sockets = {}
         for change in changes:
-            known = self._sockets.pop(change.row, None)
+            known = before.pop(change.row, None)
             reading = None
             if change.words is not None:
                 try:
-                    reading = parse_socket(" ".join(change.words).replace(" ,", ","))
+                    reading = _same_socket(parse_socket(" ".join(change.words).replace(" ,", ",")), known)
                 except ParseError:
                     failed += 1
             if reading is not None:
                 self._sockets[change.row] = reading.id
                 changed.append(reading)
-            if known is not None and (reading is None or reading.id != known):
+            if known is not None and (reading is None or reading.id != known) and not key:
                 gone.append(known)
         if total is None and not changes:
             return None, failed
@@ -175,6 +180,13 @@ class FrameReader:
             except ParseError:
                 failed += 1
         return tuple(events), failed
+
+
+def _same_socket(reading: SocketReading, known: SocketId | None) -> SocketReading:
+    """A socket whose cookie was learnt late keeps the identity that it was first told with."""
+    if known is None or known.cookie is not None or reading.id[:4] != known[:4]:
+        return reading
+    return msgspec.structs.replace(reading, id=known)
 
 
 def _problem(change: RowChange) -> ProbeProblem:
