@@ -96,6 +96,7 @@ class Series:
         "_answered",
         "_decided_below",
         "_first",
+        "_highest",
         "_horizon",
         "_lost",
         "id",
@@ -116,6 +117,7 @@ class Series:
         self._anchor = started_at  # when number 0 was, or would have been, sent
         self._decided_below = 0
         self._answered: set[int] = set()  # at or above _decided_below
+        self._highest = -1  # number that was answered
         self._lost: dict[int, Outcome] = {}  # called lost lately: an answer may still come
         self._horizon = started_at
 
@@ -141,6 +143,7 @@ class Series:
             outcomes.withdraw(self.id, number)
         else:
             return None
+        self._highest = max(self._highest, number)
         outcome = Outcome(sent_at + reply.rtt_ms / 1000, sent_at, reply.rtt_ms, self.id, number)
         outcomes.add(outcome)
         return outcome
@@ -161,10 +164,14 @@ class Series:
         """The timer ran ahead: what it called lost before it can have been due is taken back."""
         if self._decided_below <= due:
             return
-        for number in [number for number in self._lost if number >= due]:
+        below = max(due, self._first)
+        unsent = {number for number in self._lost if number >= below}
+        for number in unsent:
             del self._lost[number]
             outcomes.withdraw(self.id, number)
-        self._decided_below = max(due, self._first)
+        # What is undecided again and was not called lost had been answered.
+        self._answered.update(set(range(below, min(self._decided_below, self._highest + 1))) - unsent)
+        self._decided_below = below
 
     def decide(self, horizon: float, deadline_s: float, outcomes: Outcomes) -> list[Outcome]:
         """The node has told all until ``horizon``: what it did not tell of in time is lost. The losses."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,7 +110,7 @@ def test_no_moment_is_counted_twice_and_no_count_exceeds_the_truth(case):
     kernel, probes, order = case
     steps, _ = run(kernel, probes, order)
     spans = sorted((int(step.start_s), int(step.end_s)) for step in steps)
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
     assert all(start < end for start, end in spans)
     for step in steps:
         start, end = int(step.start_s), int(step.end_s)

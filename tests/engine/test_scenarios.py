@@ -93,7 +93,7 @@ def test_the_socket_of_the_operators_session_is_left_out_at_both_its_ends(story,
     assert [event.tx_bytes for event in links_of(told)] == [0]
     assert s.link().flows == 0
     other = build.Probe(node="a")
-    mine = dict(local="10.10.10.1", local_port=50000, peer="10.10.10.5", port=22)
+    mine = {"local": "10.10.10.1", "local_port": 50000, "peer": "10.10.10.5", "port": 22}
     s.receive(other.tell(500.0, build.full(build.socket(**mine, acked=10))))
     told = s.receive(other.tell(501.0, build.changed(build.socket(**mine, acked=99_999))))
     assert [event.tx_bytes for event in links_of(told, dst="e")] == [0]
@@ -103,7 +103,8 @@ def test_a_session_that_becomes_known_late_is_taken_out_of_its_link(story, build
     s = story()
     ssh = build.socket(port=50000, local_port=22, acked=10)
     s.begin(build.full(ssh))
-    assert s.second() and s.link().flows == 1
+    assert s.second()
+    assert s.link().flows == 1
     info = msgspec.structs.replace(build.info, ssh_socket=("10.10.10.5", 22, "10.10.10.1", 50000))
     s.second(info=info)
     assert s.link().flows == 0
@@ -130,7 +131,7 @@ def test_two_nodes_behind_one_address_are_never_told_apart_by_guessing(story, bu
 
 def test_a_direction_that_cannot_be_probed_says_why_and_still_counts_tcp(story, build):
     s = story()
-    to_c = dict(peer="198.51.100.33", local="198.51.100.55", local_port=443)
+    to_c = {"peer": "198.51.100.33", "local": "198.51.100.55", "local_port": 443}
     s.begin(build.full(build.socket(**to_c, acked=1)))
     s.second(sockets=build.changed(build.socket(**to_c, acked=125_001)))
     link = s.link("c", "public")
@@ -335,7 +336,7 @@ def test_late_frames_are_placed_at_their_own_time_and_marked(story, build):
         False
     ] * 3  # the last three are not older than three seconds
     assert [event.tx_bytes for event in events] == [1000] * 10
-    assert [event.at for event in events][0].endswith("26.020Z")
+    assert next(event.at for event in events).endswith("26.020Z")
     assert s.node().late == 7
     assert s.node().missed == 0
     assert s.link().tx_bps == 8000.0
@@ -410,12 +411,12 @@ def test_counters_of_a_node(story, build):
     s = story()
 
     def parts(k):
-        return dict(
-            snmp={"Tcp": {"RetransSegs": 100 + k}},
-            netstat={"TcpExt": {"TCPOrigDataSent": 1000 + 99 * k, "TCPTimeouts": 5, "TCPDSACKRecv": 2 * k}},
-            net_dev={"eth0": build.dev(1000 * k, 125 * k), "lo": build.dev(5, 5)},
-            softnet=build.softnet(7 + k),
-        )
+        return {
+            "snmp": {"Tcp": {"RetransSegs": 100 + k}},
+            "netstat": {"TcpExt": {"TCPOrigDataSent": 1000 + 99 * k, "TCPTimeouts": 5, "TCPDSACKRecv": 2 * k}},
+            "net_dev": {"eth0": build.dev(1000 * k, 125 * k), "lo": build.dev(5, 5)},
+            "softnet": build.softnet(7 + k),
+        }
 
     s.begin(**parts(0))
     for k in range(1, 5):
