@@ -11,7 +11,7 @@ import re
 _TOKEN = re.compile(
     r"\x1b\[(?P<private>[?<>=]?)(?P<numbers>[0-9;:]*)(?P<kind>[ -/]*[@-~])"
     r"|\x1b[\]P^_](?:[^\x07\x1b]|\x1b(?!\\))*(?:\x07|\x1b\\)"
-    r"|\x1b[()*+][0-9A-Z]|\x1b[0-~]"
+    r"|\x1b[()*+][0-9A-Z]|\x1b(?![\[\]P^_])[0-~]"
     r"|(?P<control>[\x00-\x1a\x1c-\x1f\x7f])"
     r"|(?P<text>[^\x00-\x1f\x7f]+)"
 )
