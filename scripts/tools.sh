@@ -28,7 +28,7 @@ if [ "${1:-demo}" = test ]; then
     need dropbear dropbear-bin
     need busybox busybox-static
     need bash bash
-    need tmux tmux
+    need mawk mawk
 fi
 missing=${missing# }
 [ -n "$missing" ] || exit 0

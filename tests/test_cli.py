@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 import meshtop
@@ -160,6 +161,13 @@ def test_a_stream_of_unreachable_nodes(unreachable: str) -> None:
     assert all(event["at"].endswith("Z") for event in events)
 
 
+def session_of(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError:
+        return None
+
+
 @pytest.mark.node
 def test_this_machine_as_a_node(tmp_path: Path) -> None:
     file = tmp_path / "meshtop.toml"
@@ -199,8 +207,9 @@ def test_signals_end_a_stream_after_clean_up(number: signal.Signals, tmp_path: P
     assert process.returncode == 130, said
     assert all(json.loads(line) for line in rest.splitlines())
     assert b"Traceback" not in said
-    in_its_session = subprocess.run(["ps", "-o", "args=", "-s", str(process.pid)], capture_output=True, text=True)
-    assert in_its_session.stdout == ""
+    assert [
+        other.info["cmdline"] for other in psutil.process_iter(["cmdline"]) if session_of(other) == process.pid
+    ] == []
 
 
 @pytest.mark.node
