@@ -1,4 +1,4 @@
-"""SSH servers for tests: OpenSSH's sshd and dropbear on loopback, with accounts of their own.
+"""SSH servers for tests: OpenSSH's sshd and dropbear on loopback, with accounts of their own; and a lab.
 
 Each runs in a mount namespace in which /etc/passwd and /root are replaced, so that accounts with any login shell exist
 for it alone. Keys, configuration and known_hosts are made in a temporary folder.
@@ -18,6 +18,9 @@ from pathlib import Path
 import asyncssh
 import psutil
 import pytest
+
+from meshtop.lab import registry
+from meshtop.lab.network import Lab
 
 HOST = "127.0.0.1"
 
@@ -42,9 +45,9 @@ class SshSite:
     def config(self) -> Path:
         return self.folder / "ssh_config"
 
-    def trust(self, port: int, host_key: asyncssh.SSHKey) -> None:
+    def trust(self, port: int, host_key: asyncssh.SSHKey, host: str = HOST) -> None:
         with self.known_hosts.open("a") as known:
-            known.write(f"[{HOST}]:{port} {host_key.export_public_key().decode().strip()}\n")
+            known.write(f"[{host}]:{port} {host_key.export_public_key().decode().strip()}\n")
 
     def write_config(self, *blocks: str) -> None:
         usual = f"""Host *
@@ -76,11 +79,12 @@ class SshServer:
     host_key: asyncssh.SSHKey
     command: Callable[[SshServer], list[str]]
     ready: bytes
+    host: str = HOST
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def target(self) -> str:
-        return f"root@{HOST}:{self.port}"
+        return f"root@{self.host}:{self.port}"
 
     def start(self) -> None:
         """Returns once it listens."""
@@ -150,11 +154,18 @@ def ssh_site(tmp_path: Path) -> SshSite:
 
 @pytest.fixture
 def openssh(ssh_site: SshSite) -> Iterator[Callable[..., SshServer]]:
-    """``openssh("Option value", …)`` starts an sshd; its host key is trusted unless ``trusted=False``."""
+    """``openssh("Option value", …)`` starts an sshd; its host key is trusted unless ``trusted=False``. ``netns`` is the
+    network namespace that it shall run in."""
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation; elsewhere systemd makes it
     servers: list[SshServer] = []
 
-    def start(*options: str, trusted: bool = True, key_kind: str = "ssh-ed25519", listen: str = HOST) -> SshServer:
+    def start(
+        *options: str,
+        trusted: bool = True,
+        key_kind: str = "ssh-ed25519",
+        listen: str = HOST,
+        netns: str | None = None,
+    ) -> SshServer:
         number = len(servers)
         host_key = asyncssh.generate_private_key(key_kind)
         host_key_file = ssh_site.folder / f"host_key_{number}"
@@ -168,12 +179,14 @@ def openssh(ssh_site: SshSite) -> Iterator[Callable[..., SshServer]]:
         assert sshd, "sshd is missing: apt-get install openssh-server"
 
         def command(_: SshServer) -> list[str]:
-            return _in_own_root(ssh_site, [sshd, "-D", "-e", "-o", "LogLevel=INFO", "-f", str(config)])
+            inside = ["ip", "netns", "exec", netns] if netns else []
+            run = [sshd, "-D", "-e", "-o", "LogLevel=INFO", "-f", str(config)]
+            return inside + _in_own_root(ssh_site, run)
 
-        server = SshServer(ssh_site, port, host_key, command, b"Server listening on")
+        server = SshServer(ssh_site, port, host_key, command, b"Server listening on", host=listen)
         servers.append(server)
         if trusted:
-            ssh_site.trust(port, host_key)
+            ssh_site.trust(port, host_key, listen)
         server.start()
         return server
 
@@ -216,3 +229,23 @@ def dropbear(ssh_site: SshSite) -> Iterator[Callable[[], SshServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def lab_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One lab for all tests that do not break it, in a home of its own: no ``lab down --all`` elsewhere meets it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(registry.HOME_VARIABLE, str(tmp_path_factory.mktemp("lab")))
+        lab = Lab.up("session")
+    with lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(lab_of_the_session: Lab) -> Iterator[Lab]:
+    """The session's lab; after each test faults are healed and killed SSH servers replaced. Mark the test ``lab``."""
+    yield lab_of_the_session
+    lab_of_the_session.heal()
+    for node in lab_of_the_session.nodes:
+        if not lab_of_the_session.sshd_processes(node):
+            lab_of_the_session.start_sshd(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,36 +10,53 @@ from meshtop.lab import files, registry
 from meshtop.lab.netns import LabError, delete_devices, delete_namespaces, lab_namespaces, namespace_pids
 from meshtop.lab.plan import LabPlan
 from meshtop.lab.registry import LabRecord, ProcessRef, end_processes, process_start
+from meshtop.lab.sshd_config import PRIVSEP_DIR
 
 
 def clear(record: LabRecord) -> None:
-    """Processes, then devices and namespaces, then files. The record goes last: a killed clear can be repeated."""
-    end_processes([ref for ref in (*record.processes.values(), *_wan_processes(record)) if ref.alive()])
-    namespaces = lab_namespaces().get(record.index, [])
-    _end_inside(namespaces)
-    delete_devices(LabPlan(index=record.index).operator_devices())
-    delete_namespaces(namespaces)
-    files.remove_files(Path(record.dir), made_dir=record.made_dir)
-    registry.forget(record)
+    """Processes, then devices and namespaces, then files. The record goes last: a killed clear can be repeated.
+
+    A lab that is gone already is left alone: its number may be another's by now."""
+    with registry.locked():
+        latest = registry.current(record)
+        if latest is not None:
+            _clear(latest)
 
 
 def clear_all() -> list[str]:
     """Every lab of our home, and namespaces of labs that have no record at all. What was cleared, in words."""
     cleared = []
-    there = registry.records()
-    for record in there:
-        if record.home == str(registry.home()):
-            clear(record)
-            cleared.append(f"lab {record.name!r}")
-    known = {record.index for record in there}
-    for index, namespaces in lab_namespaces().items():
-        if index not in known:
-            _end_inside(namespaces)
-            delete_devices(LabPlan(index=index).operator_devices())
-            delete_namespaces(namespaces)
-            cleared.append(f"leftover namespaces {', '.join(namespaces)}")
+    with registry.locked():
+        there = registry.records()
+        for record in there:
+            if record.home == str(registry.home()):
+                _clear(record)
+                cleared.append(f"lab {record.name!r}")
+        known = {record.index for record in there}
+        for index, namespaces in lab_namespaces().items():
+            if index not in known:
+                _clear_network(index)
+                cleared.append(f"leftover namespaces {', '.join(namespaces)}")
     registry.tidy()
     return cleared
+
+
+def _clear(record: LabRecord) -> None:
+    end_processes([ref for ref in (*record.processes.values(), *_wan_processes(record)) if ref.alive()])
+    _clear_network(record.index)
+    if record.owns_files:
+        files.remove_files(Path(record.dir), made_dir=record.made_dir)
+    if record.made_privsep_dir:
+        with contextlib.suppress(OSError):  # it is in use by others meanwhile, or gone
+            PRIVSEP_DIR.rmdir()
+    registry.forget(record)
+
+
+def _clear_network(index: int) -> None:
+    namespaces = lab_namespaces().get(index, [])
+    _end_inside(namespaces)
+    delete_devices(LabPlan(index=index).operator_devices())
+    delete_namespaces(namespaces)
 
 
 def _end_inside(namespaces: Iterable[str]) -> None:

@@ -24,6 +24,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class _Refusal(click.ClickException):
+    exit_code = 2
+
+
 def _plain_errors(command: Callable[P, R]) -> Callable[P, R]:
     """A LabError is a message for the operator and exit code 2, never a traceback."""
 
@@ -32,7 +36,7 @@ def _plain_errors(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except LabError as error:
-            raise click.UsageError(str(error)) from None
+            raise _Refusal(str(error)) from None
 
     return run
 
@@ -71,7 +75,11 @@ def lab_group() -> None:
 def up(name: str, directory: Path | None, overlay: str, sshd: str) -> None:
     """Bring a lab up; print the path of its meshtop.toml and nothing else."""
     signal.signal(signal.SIGTERM, _terminated)
-    click.echo(Lab.up(name, directory, sshd=sshd, overlay=overlay).config_path)
+    try:
+        lab = Lab.up(name, directory, sshd=sshd, overlay=overlay)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # cleared up already
+    click.echo(lab.config_path)
 
 
 @lab_group.command()

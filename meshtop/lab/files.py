@@ -15,11 +15,18 @@ NAMES = ("meshtop.toml", "ssh_config", "known_hosts", "wan.json", "keys", "logs"
 USER = "root"
 
 
-def write_files(directory: Path, plan: LabPlan) -> None:
-    """All files, into a directory that may exist but holds none of them. Raises LabError otherwise."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+def prepare(directory: Path) -> None:
+    """Make the directory unless it exists. Raises LabError when it holds files of those names already."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(f"{directory} cannot be made: {error.strerror}; choose another --dir") from error
     if taken := [name for name in NAMES if (directory / name).exists()]:
         raise LabError(f"{directory} already holds {', '.join(taken)}; choose an empty --dir")
+
+
+def write_files(directory: Path, plan: LabPlan) -> None:
+    """All files, into a prepared directory."""
     (directory / "logs").mkdir()
     (directory / "wan.json").write_bytes(msgspec.json.encode(plan.wan_spec()))
     (directory / "known_hosts").write_text(_write_keys(directory / "keys", plan))

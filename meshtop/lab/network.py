@@ -33,13 +33,12 @@ from meshtop.lab.faults import FaultRequest
 from meshtop.lab.netns import LabError, add_namespaces, congestion_available, namespace_pids, set_up_ports
 from meshtop.lab.plan import MGMT, LabPlan
 from meshtop.lab.registry import LabRecord, ProcessRef, end_processes, process_ref, process_start
-from meshtop.lab.sshd import PORT, openssh_config
+from meshtop.lab.sshd_config import PORT, PRIVSEP_DIR, openssh_config, openssh_path
 
 READY_WAIT_S = 15.0  # a start takes about one second; a machine under load may take several
 CONGESTION = "cubic"  # what nearly every server uses; the machine's own default may be another
 SSHD_KINDS = ("asyncssh", "openssh")
 OVERLAYS = ("direct",)
-_PRIVSEP_DIR = Path("/run/sshd")  # OpenSSH insists on it; where its service runs, it is there
 
 
 class Lab:
@@ -104,6 +103,8 @@ class Lab:
         available = congestion_available()
         congestion = CONGESTION if CONGESTION in available else ""
         self._change(sshd=sshd, overlay=overlay, congestion=congestion)
+        files.prepare(self.dir)
+        self._change(owns_files=True)
         files.write_files(self.dir, self.plan)
         add_namespaces(self.plan.namespaces())
         spec = self.plan.wan_spec()
@@ -148,8 +149,10 @@ class Lab:
         if self.record.sshd == "openssh":
             config = keys / f"sshd_config_{node}"
             config.write_text(openssh_config(address, keys / f"host_{node}", keys / "authorized_keys"))
-            _PRIVSEP_DIR.mkdir(mode=0o755, exist_ok=True)
-            wait = self._start(role, [*enter, _openssh(), "-D", "-e", "-f", str(config)], ready_fd=False)
+            if not PRIVSEP_DIR.exists():
+                self._change(made_privsep_dir=True)
+                PRIVSEP_DIR.mkdir(mode=0o755, exist_ok=True)
+            wait = self._start(role, [*enter, openssh_path(), "-D", "-e", "-f", str(config)], ready_fd=False)
             wait.address = address
             return wait
         argv = [
@@ -303,15 +306,7 @@ def _check(name: str, sshd: str, overlay: str) -> None:
     if overlay not in OVERLAYS:
         raise LabError(f"no overlay {overlay!r}; there are {', '.join(OVERLAYS)}")
     if sshd == "openssh":
-        _openssh()
-
-
-def _openssh() -> str:
-    """OpenSSH insists on being started by its full path."""
-    found = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise LabError("OpenSSH's sshd is not installed; on Debian and Ubuntu: apt-get install openssh-server")
-    return found
+        openssh_path()
 
 
 def _is_sshd(pid: int) -> bool:

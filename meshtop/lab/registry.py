@@ -25,6 +25,7 @@ REGISTRY = Path("/run/meshtop-lab")
 HOME_VARIABLE = "MESHTOP_LAB_HOME"  # another place for labs' files; ``down --all`` minds only the labs of its own place
 DEFAULT_NAME = "default"
 KILL_WAIT_S = 5.0
+_LOCK = REGISTRY / ".lock"  # no name of a lab has a dot
 
 
 class ProcessRef(Value, frozen=True, kw_only=True):
@@ -45,8 +46,10 @@ class LabRecord(Value, frozen=True, kw_only=True):
     home: str
     dir: str
     made_dir: bool
+    owns_files: bool = False  # what is in ``dir`` under our files' names was written by this lab
     creator: ProcessRef
     created_at: float
+    made_privsep_dir: bool = False  # OpenSSH's /run/sshd, where the machine did not have it
     sshd: str = "asyncssh"
     overlay: str = "direct"
     congestion: str = ""
@@ -110,23 +113,46 @@ def home() -> Path:
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
     """The registry for ourselves; the kernel gives it back when we die."""
-    REGISTRY.mkdir(mode=0o700, exist_ok=True)
-    with (REGISTRY / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    while True:
+        REGISTRY.mkdir(mode=0o700, exist_ok=True)
+        try:
+            lock = _LOCK.open("w")
+        except FileNotFoundError:  # the directory was tidied away in this moment
+            continue
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_at(lock.fileno(), _LOCK):
+                yield
+                return
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """Whether an open file is still the one of that name: a lock on one that was tidied away locks nobody out."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def records() -> list[LabRecord]:
     """All labs of the machine, by number."""
-    found = []
-    for path in REGISTRY.glob("lab-*.json"):
-        try:
-            found.append(msgspec.json.decode(path.read_bytes(), type=LabRecord))
-        except FileNotFoundError:
-            continue  # taken down in this moment
-        except msgspec.DecodeError as error:
-            raise LabError(f"{path} is not a lab's record ({error}); move it away") from error
+    found = [record for path in REGISTRY.glob("lab-*.json") if (record := _read(path)) is not None]
     return sorted(found, key=lambda record: record.index)
+
+
+def current(record: LabRecord) -> LabRecord | None:
+    """What is known of that lab by now; None when it is gone, though its number may be another's already."""
+    found = _read(record.path)
+    return found if found is not None and found.created_at == record.created_at else None
+
+
+def _read(path: Path) -> LabRecord | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=LabRecord)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise LabError(f"{path} is not a lab's record ({error}); move it away") from error
 
 
 def find(name: str) -> LabRecord:
@@ -180,7 +206,7 @@ def tidy() -> None:
     """Remove the registry's directory when it holds no lab any more."""
     with contextlib.suppress(OSError), locked():
         if not records():
-            (REGISTRY / "lock").unlink()
+            _LOCK.unlink()
             REGISTRY.rmdir()
 
 

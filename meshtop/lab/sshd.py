@@ -11,13 +11,13 @@ import asyncio
 import logging
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import asyncssh
 
-PORT = 22
+from meshtop.lab.sshd_config import PORT
+
 SHELL = "/bin/sh"
 ENVIRONMENT = {
     "HOME": str(Path.home()),
@@ -207,31 +207,6 @@ async def serve(address: str, host_key: Path, authorized_keys: Path, ready_fd: i
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     await over.wait()
     server.close()
-
-
-def openssh_config(address: str, host_key: Path, authorized_keys: Path) -> str:
-    """sshd_config(5) of a node that runs OpenSSH: keys only, nothing of the machine's own configuration."""
-    return f"""\
-ListenAddress {address}:{PORT}
-HostKey "{host_key}"
-AuthorizedKeysFile "{authorized_keys}"
-PidFile none
-PermitRootLogin prohibit-password
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-StrictModes no
-UsePAM no
-UseDNS no
-PrintMotd no
-PrintLastLog no
-MaxStartups 100
-"""
-
-
-def openssh_version(sshd: str) -> str:
-    """Such as ``OpenSSH_9.2p1``; sshd prints it only with a usage message."""
-    done = subprocess.run([sshd, "-V"], capture_output=True, text=True, check=False, timeout=5)
-    return next((word.rstrip(",") for word in done.stderr.split() if word.startswith("OpenSSH_")), "OpenSSH")
 
 
 def main(argv: list[str]) -> None:

@@ -149,7 +149,8 @@ class Wan:
     # ── Packets ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def inject(self, now: float, port: int, data: bytes) -> None:
-        """A packet enters at ``port``. What cannot be carried is counted in ``drops``."""
+        """A packet enters at ``port``, not before those injected already. What cannot be carried is counted."""
+        self._work_off(now)  # what was due before must not find the lines as this packet leaves them
         self.injected += 1
         if len(data) < 20 or data[0] >> 4 != 4:
             self.drops[NOT_IPV4] += 1
@@ -170,18 +171,21 @@ class Wan:
 
     def due(self, now: float) -> list[Arrival]:
         """Work off all that was due by ``now``; the packets that arrived, in order."""
-        events = self._events
-        while events and events[0][0] <= now:
-            at, _, act, packet = heapq.heappop(events)
-            act(at, packet)
+        self._work_off(now)
         arrived, self._arrived = self._arrived, []
         self.delivered += len(arrived)
         return arrived
 
+    def _work_off(self, now: float) -> None:
+        events = self._events
+        while events and events[0][0] <= now:
+            at, _, act, packet = heapq.heappop(events)
+            act(at, packet)
+
     def in_flight(self) -> int:
         """Packets under way, those that wait before a line included."""
         waiting = sum(len(line.waiting) for lines in (self.uplinks, self.downlinks) for line in lines.values())
-        return len(self._events) + waiting
+        return len(self._events) + waiting + len(self._arrived)
 
     def drop(self, at: float, reason: str, packet: Packet) -> None:
         self.drops[reason] += 1
