@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from meshtop.engine.snapshot import LinkEvent, LogEvent, NodeEvent
-from meshtop.model import LinkKey, Mark, OperatorPing, SessionChanged, SessionStats, Thresholds
+from meshtop.model import BaselinesForgotten, LinkKey, Mark, OperatorPing, SessionChanged, SessionStats, Thresholds
 
 
 def links_of(told, dst="a", path="vpn"):
@@ -493,7 +493,7 @@ def test_reset_baselines(story):
     s.begin()
     for _ in range(8):
         s.second()
-    s.engine.reset_baselines()
+    s.engine.receive(BaselinesForgotten(at=s.now))
     assert s.link().rtt_baseline_ms is None
     for _ in range(5):
         s.second(90.0)
