@@ -84,10 +84,8 @@ async def test_an_alias_of_ssh_config_is_followed(ssh_site: Any, openssh: Server
     await session.close()
 
 
-async def test_ipv6_in_brackets(ssh_site: Any, openssh: Servers, transport: Transports) -> None:
+async def test_ipv6_in_brackets(openssh: Servers, transport: Transports) -> None:
     server = openssh(listen="::1")
-    with ssh_site.known_hosts.open("a") as known:
-        known.write(f"[::1]:{server.port} {server.host_key.export_public_key().decode()}")
     session = await transport(f"root@[::1]:{server.port}").connect()
     assert session.stats().rtt_ms is not None
     await session.close()
