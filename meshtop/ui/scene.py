@@ -14,6 +14,7 @@ from typing import Literal
 
 from meshtop.engine.snapshot import LinkState, LinkView, NodeState, NodeView, TrailPoint, View
 from meshtop.model import LinkKey, NodeName, Path, PathName
+from meshtop.units import format_age
 
 ShownState = Literal[LinkState, "stale"]
 ShownNodeState = Literal[NodeState, "stale"]
@@ -38,6 +39,11 @@ WORDS: Mapping[ShownState, str] = {
 NODE_WORDS: Mapping[ShownNodeState, str] = {
     "up": "up", "connecting": "connecting", "silent": "silent", "down": "down", "stale": "no news",
 }  # fmt: skip
+
+
+def age_words(age_s: float | None) -> str:
+    """At most four cells, in whole seconds: tenths that tick away would draw the eye to what says least."""
+    return format_age(age_s) if age_s is None or age_s >= 99 else f"{int(max(age_s, 0.0))}s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,7 +216,7 @@ def palette(theme: ThemeFile) -> Palette:
     def toward_background(factor: float) -> Style:
         return Style(color=foreground.blend(background, factor).hex6)
 
-    text, dim, faint = Style(color=foreground.hex6), toward_background(0.42), toward_background(0.74)
+    text, dim, faint = Style(color=foreground.hex6), toward_background(0.35), toward_background(0.74)
     status = {key: Style(color=value) for key, value in theme.status.items()}
     strong = {key: Style(color=value, bold=True) for key, value in theme.status.items()}
     return Palette(

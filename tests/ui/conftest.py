@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from textual.app import App
+from textual.pilot import Pilot
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # scripted_mesh is a module of its own, so that it also runs as a program
@@ -38,6 +40,20 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def text_grid(app: App[object]) -> list[str]:
     """The screen as the compositor puts it together, a text for each line."""
     return ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
+
+
+async def wait_until(pilot: Pilot[object], condition: Callable[[], bool]) -> None:
+    """Let the app work until ``condition`` holds; fails after far more turns than anything here needs."""
+    for _ in range(200):
+        if condition():
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("it never came to pass")
+
+
+@pytest.fixture
+def until() -> object:
+    return wait_until
 
 
 @pytest.fixture

@@ -15,10 +15,9 @@ from meshtop.model import LinkKey, Node, NodeName, Thresholds
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.metrics import METRICS, Figure, Gravity, MetricName
-from meshtop.ui.scene import Scene, ShownLink, ShownState
+from meshtop.ui.scene import Scene, ShownLink, ShownState, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets import sparkline
-from meshtop.units import format_age
 
 FIGURE = 5  # cells that units' formats take at most
 _SIDE_FROM = 2 + FIGURE + 5  # glyph, blank, figure, and four cells with a blank before them
@@ -54,7 +53,7 @@ class CellPainter:
         if width >= _SIDE_FROM:
             side = metric.side(shown.link, self.thresholds)
             if shown.stale:
-                side = Figure(format_age(shown.age_s), Gravity.UNKNOWN)
+                side = Figure(age_words(shown.age_s), Gravity.UNKNOWN)
             self._right_aligned(line, side, start + (_SIDE_FROM if more else min(width, _WIDEST_PAIR)), shown.stale)
         for place, read in enumerate(metric.lower if more else (), start=1):
             end = _SIDE_FROM + place * (FIGURE + 1)
@@ -76,7 +75,7 @@ class CellPainter:
             pair = (metric.side, metric.lower[1])
         first, second = (of(shown.link, self.thresholds) for of in pair)
         if shown.stale and width < _SIDE_FROM:
-            first = Figure(format_age(shown.age_s), Gravity.UNKNOWN)
+            first = Figure(age_words(shown.age_s), Gravity.UNKNOWN)
         first_end = 2 + FIGURE if width >= _SIDE_FROM else max(len(first.text), width - FIGURE)
         self._right_aligned(line, first, start + first_end, shown.stale, quiet=True)
         second_end = start + min(width, _WIDEST_PAIR)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from meshtop.model import PathName
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
-from meshtop.ui.scene import TROUBLE, WORDS, Scene, ShownState
+from meshtop.ui.scene import TROUBLE, WORDS, Scene, ShownState, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas
-from meshtop.units import format_age, format_duration
+from meshtop.units import format_duration
 
 _COUNTED: tuple[ShownState, ...] = ("stalled", "down", "lossy", "degraded", "stale", "no-data")
 
@@ -56,7 +56,7 @@ def live_line(scene: Scene, look: HeaderLook, width: int, glyphs: Glyphs, palett
         since = f" since {clock_text(look.frozen_at)}" if width >= 60 else ""
         return Line().add(f" {glyphs.pause} FROZEN{since} ", palette.alarm)
     if scene.source_lost:
-        return Line().add(f" NO NEW DATA for {format_age(scene.silence_s)} ", palette.alarm)
+        return Line().add(f" NO NEW DATA for {age_words(scene.silence_s)} ", palette.alarm)
     if scene.nodes_up == 0:
         connecting = any(shown.state == "connecting" for shown in scene.nodes)
         word = "CONNECTING" if connecting else "NO NODE UP"
@@ -79,10 +79,9 @@ def _right_end(scene: Scene, look: HeaderLook, width: int, glyphs: Glyphs, palet
     """The path that is shown, where there is room, and the time."""
     line = Line()
     if width >= 100:
-        kinds = {path.name: path.kind for path in scene.paths}
         for place, name in enumerate(look.paths):
             line.add(" | " if place else "", palette.faint)
-            line.add(_short(glyphs, name, 12), palette.series.get(kinds.get(name, ""), palette.text))
+            line.add(_short(glyphs, name, 12), palette.bold)
         line.gap(3)
     return line.add(clock_text(scene.now_s) + (" UTC" if width >= 60 else ""), palette.dim).gap()
 

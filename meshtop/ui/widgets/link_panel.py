@@ -24,10 +24,10 @@ from meshtop.ui.metrics import (
     retx_per_s,
     rtt,
 )
-from meshtop.ui.scene import NODE_WORDS, RANK, WORDS, Scene, ShownLink, ShownNode
+from meshtop.ui.scene import NODE_WORDS, RANK, WORDS, Scene, ShownLink, ShownNode, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
-from meshtop.units import UNKNOWN, format_age, format_ms
+from meshtop.units import UNKNOWN, format_ms
 
 Pair = tuple[NodeName, NodeName]
 _Row = tuple[str, str, Callable[[LinkView, Thresholds], Figure]]
@@ -117,24 +117,23 @@ def _title(scene: Scene, pair: Pair, glyphs: Glyphs, palette: Palette, width: in
 
 def _state_text(shown: ShownLink, glyphs: Glyphs) -> str:
     text = f"{glyphs.states[shown.state]} {WORDS[shown.state]}"
-    return f"{text} {format_age(shown.age_s)}" if shown.stale else text
+    return f"{text} {age_words(shown.age_s)}" if shown.stale else text
 
 
 def _reason(shown: ShownLink) -> str:
     if shown.stale:
-        return f"was {WORDS[shown.link.state]}; last sample {format_age(shown.age_s)} ago"
+        return f"was {WORDS[shown.link.state]}; last sample {age_words(shown.age_s)} ago"
     return shown.link.reason or ""
 
 
 def _tall(scene: Scene, pair: Pair, width: int, rows: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
     links = pair_links(scene, pair)
     shown_links = links[: max(1, (width - _LABEL) // _COLUMN)]
-    kinds = {path.name: path.kind for path in scene.paths}
     names = Line().gap().add(glyphs.fit("", _LABEL - 1), palette.dim)
     states = Line().gap().add(glyphs.fit("state", _LABEL - 1), palette.dim)
     for shown in shown_links:
         path = shown.link.path
-        names.add(glyphs.fit(path, _COLUMN, ">"), palette.series.get(kinds.get(path, ""), palette.text))
+        names.add(glyphs.fit(path, _COLUMN, ">"), palette.bold)
         states.add(glyphs.fit(_state_text(shown, glyphs), _COLUMN, ">"), palette.states_bold[shown.state])
     lines = [names, states]
     figures = [_figure_row(row, shown_links, scene, glyphs, palette) for row in _ROWS]
@@ -205,10 +204,9 @@ def _brief(scene: Scene, pair: Pair, width: int, rows: int, glyphs: Glyphs, pale
     for name, _ in fitting:
         heads.add(glyphs.fit(name, column, ">"), palette.dim)
     lines = [heads]
-    kinds = {path.name: path.kind for path in scene.paths}
     for shown in links:
         path = shown.link.path
-        line = Line().gap().add(glyphs.fit(path, 8), palette.series.get(kinds.get(path, ""), palette.text)).gap()
+        line = Line().gap().add(glyphs.fit(path, 8), palette.bold).gap()
         line.add(glyphs.fit(_state_text(shown, glyphs), 12), palette.states_bold[shown.state])
         for _, read in fitting:
             figure = read(shown.link, scene.view.mesh.thresholds)

@@ -19,13 +19,12 @@ from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.layout import SEPARATOR, Grid
 from meshtop.ui.messages import LinkPicked
 from meshtop.ui.metrics import METRICS, MetricName
-from meshtop.ui.scene import NODE_WORDS, WORDS, Scene, ShownNode, ShownState
+from meshtop.ui.scene import NODE_WORDS, WORDS, Scene, ShownNode, ShownState, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets import sparkline
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.cells import CellPainter
 from meshtop.ui.widgets.unreachable import unreachable_lines
-from meshtop.units import format_age
 
 _LEGEND: tuple[ShownState, ...] = ("idle", "ok", "degraded", "lossy", "stalled", "down", "no-data")
 
@@ -118,7 +117,7 @@ def _title(scene: Scene, look: MatrixLook, glyphs: Glyphs, palette: Palette) -> 
     kinds = {path.name: path.kind for path in scene.paths}
     for place, name in enumerate(look.paths):
         line.add(glyphs.text(" · " if place == 0 else " | "), palette.faint)
-        line.add(glyphs.text(name), palette.series.get(kinds.get(name, ""), palette.text))
+        line.add(glyphs.text(name), palette.bold)
         line.add(f" {kinds.get(name, '')}", palette.dim)
     if look.title_note:
         line.add(glyphs.text(f" · {look.title_note}"), palette.states["degraded"])
@@ -269,7 +268,7 @@ class _Drawing:
             return
         lines[1].gap(1).add(self.glyphs.fit(NODE_WORDS[sender.state], width), self.palette.node_states[sender.state])
         if sender.age_s is not None:
-            lines[2].gap(1).add(self.glyphs.fit(f"{format_age(sender.age_s)} ago", width), self.palette.dim)
+            lines[2].gap(1).add(self.glyphs.fit(f"{age_words(sender.age_s)} ago", width), self.palette.dim)
 
     def _cell(self, lines: Sequence[Line], src: NodeName, dst: NodeName, path: PathName) -> None:
         grid = self.look.grid

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from meshtop.engine.snapshot import NodeView
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
-from meshtop.ui.scene import NODE_WORDS, Scene, ShownNode
+from meshtop.ui.scene import NODE_WORDS, Scene, ShownNode, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.units import UNKNOWN, format_age, format_bytes, format_ms, format_pct, format_rate
@@ -116,7 +116,7 @@ def _node_line(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -
 def _trouble(line: Line, shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -> Line:
     """In place of figures: why, and what to do."""
     node = shown.node
-    age = f" {format_age(shown.age_s)}" if shown.age_s is not None and shown.state != "connecting" else ""
+    age = f" {age_words(shown.age_s)}" if shown.age_s is not None and shown.state != "connecting" else ""
     line.add(glyphs.fit(NODE_WORDS[shown.state] + age, _STATE + 1), palette.node_states[shown.state])
     left = width - line.width - 1
     reason = glyphs.text(node.reason or "")

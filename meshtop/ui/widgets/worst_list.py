@@ -8,11 +8,10 @@ from meshtop.model import PathName
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.metrics import METRICS, MetricName
-from meshtop.ui.scene import BY_SEVERITY, NODE_WORDS, WORDS, Scene, ShownLink, ShownNode
+from meshtop.ui.scene import BY_SEVERITY, NODE_WORDS, WORDS, Scene, ShownLink, ShownNode, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.link_panel import Pair
-from meshtop.units import format_age
 
 _PAIR = 11
 _STATE = 10
@@ -74,7 +73,7 @@ def link_line(
     line.add(glyphs.fit(f"{link.src}→{link.dst}", _PAIR - 1), palette.bold).gap()
     if with_path:
         line.add(glyphs.fit(link.path, 7), palette.dim).gap()
-    state = f"stale {format_age(shown.age_s)}" if shown.stale else WORDS[shown.state]
+    state = f"stale {age_words(shown.age_s)}" if shown.stale else WORDS[shown.state]
     line.add(glyphs.fit(state, _STATE), palette.states[shown.state])
     chosen = METRICS[metric]
     for read in (chosen.main, chosen.side, *chosen.lower):

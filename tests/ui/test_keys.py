@@ -1,0 +1,287 @@
+"""The table of keys, and what each key does on the real screen."""
+
+from __future__ import annotations
+
+import pytest
+from scripted_mesh import ScriptedSource, scripted_view
+
+from meshtop.model import AddMark, ResetBaselines, SetInterval
+from meshtop.ui import keys
+from meshtop.ui.app import MeshtopApp
+from meshtop.ui.dialogs.help import HelpDialog
+from meshtop.ui.dialogs.mark import MarkDialog
+from meshtop.ui.keys import KEYS, Key, clashes, hints, remapped
+from meshtop.ui.screens.log import LogScreen
+from meshtop.ui.screens.overview import OverviewScreen
+
+
+def key(name: str, scope: keys.Scope, *pressed: str) -> Key:
+    return Key(name, pressed, scope, "go", "app.quit", name, name)
+
+
+def test_no_key_serves_two_bindings() -> None:
+    assert clashes() == ()
+
+
+def test_ids_are_unique() -> None:
+    ids = [one.id for one in KEYS]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        ("everywhere", "overview", True),
+        ("everywhere", "log", True),
+        ("overview", "overview", True),
+        ("overview", "log", False),
+        ("everywhere", "dialog", False),
+    ],
+)
+def test_clashes_are_found_where_scopes_are_live_together(one, other, clash) -> None:
+    table = (key("first", one, "a", "x"), key("second", other, "x"))
+    assert bool(clashes(table)) is clash
+    assert bool(clashes(table[::-1])) is clash
+    if clash:
+        assert str(clashes(table)[0]) == 'key "x" is bound to both first and second'
+
+
+def test_a_keymap_moves_keys_and_refuses_nonsense() -> None:
+    moved = {one.id: one.keys for one in remapped({"app.quit": "Q, ctrl+q"})}
+    assert moved["app.quit"] == ("Q", "ctrl+q")
+    assert moved["app.help"] == ("question_mark",)
+    with pytest.raises(ValueError, match=r'key "p" is bound to both path\.next and app\.quit'):
+        remapped({"app.quit": "p"})
+    with pytest.raises(ValueError, match=r'no binding is called "app.leave"; there are app\.freeze'):
+        remapped({"app.leave": "x"})
+
+
+def test_the_footer_gathers_keys_of_one_label() -> None:
+    found = {hint.label: hint.signs for hint in hints("overview")}
+    assert found["select"] == "↑↓←→"
+    assert found["metric"] == "1–5"
+    assert found["interval"] == "+ -"
+    assert "back" not in found
+    assert {hint.label: hint.signs for hint in hints("log")}["back"] == "esc"
+
+
+class Pressed:
+    """A running overview at 120×40, and what was pressed."""
+
+    def __init__(self, app, pilot, source) -> None:
+        self.app, self.pilot, self.source = app, pilot, source
+
+    async def press(self, *names: str) -> None:
+        await self.pilot.press(*names)
+        await self.pilot.pause()
+
+
+async def check_quit(run: Pressed) -> None:
+    await run.press("q")
+    assert run.app.return_code == 0
+    assert not run.app.is_running or run.app._exit
+
+
+async def check_interrupt(run: Pressed) -> None:
+    await run.press("ctrl+c")
+    assert run.app.return_code == 130
+
+
+async def check_help(run: Pressed) -> None:
+    await run.press("question_mark")
+    assert isinstance(run.app.screen, HelpDialog)
+    await run.press("escape")
+    assert isinstance(run.app.screen, OverviewScreen)
+
+
+async def check_freeze(run: Pressed) -> None:
+    await run.press("space")
+    assert run.app.frozen_at is not None
+    await run.press("space")
+    assert run.app.frozen_at is None
+
+
+async def check_longer(run: Pressed) -> None:
+    await run.press("plus")
+    assert run.source.sent == [SetInterval(interval_s=2.0)]
+    assert run.app.interval_s == 2.0
+    await run.press(*["plus"] * 6)
+    assert run.source.sent[-1] == SetInterval(interval_s=60.0)
+    assert len(run.source.sent) == 5, "at the longest interval there is nothing left to ask for"
+
+
+async def check_shorter(run: Pressed) -> None:
+    await run.press("minus")
+    assert run.source.sent == [SetInterval(interval_s=0.5)]
+    await run.press(*["minus"] * 4)
+    assert run.source.sent[-1] == SetInterval(interval_s=0.1)
+
+
+async def check_reset(run: Pressed) -> None:
+    await run.press("ctrl+r")
+    assert run.source.sent == [ResetBaselines()]
+
+
+def moves(name: str, begin: tuple[str, str], end: tuple[str, str]):
+    async def check(run: Pressed) -> None:
+        run.app.choices.pair = begin
+        await run.press(name)
+        assert run.app.choices.pair == end
+
+    return check
+
+
+def shows_metric(name: str, pressed: str):
+    async def check(run: Pressed) -> None:
+        run.app.choices.metric = "stall" if name != "stall" else "rtt"
+        await run.press(pressed)
+        assert run.app.choices.metric == name
+
+    return check
+
+
+async def check_path(run: Pressed) -> None:
+    seen = []
+    for _ in range(4):
+        seen.append(run.app.choices.paths(run.app.scene()))
+        await run.press("p")
+    assert seen == [("vpn",), ("public",), ("vpn", "public"), ("vpn",)]
+
+
+async def check_log(run: Pressed) -> None:
+    await run.press("l")
+    assert isinstance(run.app.screen, LogScreen)
+
+
+async def check_log_close(run: Pressed) -> None:
+    for name in ("escape", "l"):
+        await run.press("l")
+        assert isinstance(run.app.screen, LogScreen)
+        await run.press(name)
+        assert isinstance(run.app.screen, OverviewScreen)
+
+
+def scrolls(*presses: tuple[str, int]):
+    async def check(run: Pressed) -> None:
+        await run.pilot.resize_terminal(100, 6)  # three lines for seven entries
+        await run.press("l")
+        for name, back in presses:
+            await run.press(name)
+            assert run.app.screen._back == back
+
+    return check
+
+
+async def check_mark(run: Pressed) -> None:
+    await run.press("m")
+    assert isinstance(run.app.screen, MarkDialog)
+    await run.press(*"push q", "enter")
+    assert run.source.sent == [AddMark(text="push q")], "letters that are keys elsewhere are text here"
+    await run.press("m", "enter")
+    assert run.source.sent[1:] == [AddMark(text="mark")]
+
+
+async def check_dialog_close(run: Pressed) -> None:
+    for name in ("m", "question_mark"):
+        await run.press(name, "escape")
+        assert isinstance(run.app.screen, OverviewScreen)
+    assert run.source.sent == []
+
+
+CHECKS = {
+    "app.quit": check_quit,
+    "app.interrupt": check_interrupt,
+    "app.help": check_help,
+    "app.freeze": check_freeze,
+    "app.interval_longer": check_longer,
+    "app.interval_shorter": check_shorter,
+    "app.reset_baselines": check_reset,
+    "select.up": moves("up", ("e", "a"), ("d", "a")),
+    "select.down": moves("down", ("a", "b"), ("c", "b")),  # over the diagonal
+    "select.left": moves("left", ("e", "b"), ("e", "a")),
+    "select.right": moves("right", ("a", "e"), ("a", "e")),  # at the edge
+    "metric.rtt": shows_metric("rtt", "1"),
+    "metric.rate": shows_metric("rate", "2"),
+    "metric.retx": shows_metric("retx", "3"),
+    "metric.loss": shows_metric("loss", "4"),
+    "metric.stall": shows_metric("stall", "5"),
+    "path.next": check_path,
+    "log.open": check_log,
+    "log.close": check_log_close,
+    "log.up": scrolls(("up", 1), ("up", 2)),
+    "log.down": scrolls(("up", 1), ("down", 0), ("down", 0)),
+    "log.page_up": scrolls(("pageup", 2), ("pageup", 4), ("pageup", 4)),
+    "log.page_down": scrolls(("pageup", 2), ("pagedown", 0)),
+    "log.end": scrolls(("up", 1), ("end", 0)),
+    "mark.add": check_mark,
+    "dialog.close": check_dialog_close,
+}
+
+
+def test_every_binding_is_tried() -> None:
+    assert set(CHECKS) == {one.id for one in KEYS}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+async def test_each_key_does_what_it_says(name, ticks) -> None:
+    source = ScriptedSource(scripted_view(44))
+    app = MeshtopApp(source, ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await CHECKS[name](Pressed(app, pilot, source))
+
+
+async def test_a_remapped_key_works_and_the_old_one_does_not(ticks, grid_of) -> None:
+    app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks, keymap={"app.freeze": "z"})
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("space")
+        assert app.frozen_at is None
+        await pilot.press("z")
+        assert app.frozen_at is not None
+        await pilot.pause()
+        assert "z freeze" in grid_of(app)[-1]
+
+
+async def test_the_help_names_every_key(ticks, grid_of) -> None:
+    app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks)
+    async with app.run_test(size=(120, 60)) as pilot:
+        await pilot.press("question_mark")
+        await pilot.pause()
+        text = "\n".join(grid_of(app))
+    for one in KEYS:
+        if one.scope != "dialog":
+            assert one.help in text
+
+
+async def test_arrows_walk_the_list_on_a_narrow_screen(ticks) -> None:
+    app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        assert app.choices.pair == ("e", "a"), "the worst link is chosen at first"
+        await pilot.press("down")
+        assert app.choices.pair == ("d", "c")
+        await pilot.press("up", "up")
+        assert app.choices.pair == ("e", "a")
+
+
+async def test_what_the_source_refuses_is_said(ticks, grid_of, until) -> None:
+    source = ScriptedSource(scripted_view(44))
+    source.refusal = "a replay cannot be sampled [bold]otherwise"
+    app = MeshtopApp(source, ticks=ticks)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("plus")
+        assert app.interval_s == 1.0
+        await until(pilot, lambda: "a replay cannot be sampled [bold]otherwise" in "\n".join(grid_of(app)))
+
+
+async def test_a_click_selects(ticks, grid_of) -> None:
+    app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        row = next(y for y, line in enumerate(grid_of(app)) if line.startswith("│ b "))
+        await pilot.click("#matrix", offset=(1 + 7 + 14 * 2 + 5, row - 1))
+        await pilot.pause()
+        assert app.choices.pair == ("b", "c")
+        await pilot.click("#matrix", offset=(1 + 7 + 14 + 5, row - 1))
+        await pilot.pause()
+        assert app.choices.pair == ("b", "c"), "there is no link from b to b"
