@@ -47,12 +47,13 @@ class Activity(NamedTuple):
 class Flow:
     """One open socket as of its last reading."""
 
-    __slots__ = ("cumulative", "link", "minrtt_ms", "open", "pmtu", "srtt_ms", "unattributed")
+    __slots__ = ("cumulative", "link", "minrtt_ms", "no_data", "open", "pmtu", "srtt_ms", "unattributed")
 
     def __init__(self, link: LinkKey | None, unattributed: bool) -> None:
         self.link = link
         self.unattributed = unattributed
         self.cumulative = _ZERO
+        self.no_data = 0  # of the bytes acknowledged at its baseline
         self.open = False
         self.srtt_ms: float | None = None
         self.minrtt_ms: float | None = None
@@ -114,7 +115,7 @@ class _Sum:
 
 
 Activities = Mapping[LinkKey, Activity]
-Standing = Mapping[SocketId, Cumulative]
+Standing = Mapping[SocketId, tuple[Cumulative, int]]
 
 
 class FlowTable:
@@ -136,8 +137,8 @@ class FlowTable:
         self.complete = False
 
     def standing(self) -> Standing:
-        """Where every socket's counters stand now."""
-        return {socket: flow.cumulative for socket, flow in self._flows.items()}
+        """Where every socket's counters stand at the baseline, and how many of the bytes acknowledged are none."""
+        return {socket: (flow.cumulative, flow.no_data) for socket, flow in self._flows.items()}
 
     def gauges(self, link: LinkKey) -> Gauges:
         group = self._groups.get(link)
@@ -179,8 +180,9 @@ class FlowTable:
             step, now = progress(before, now, socket.cookie is not None, seconds)
         elif baseline:
             step = _ZERO
+            flow.no_data = surplus(reading)
         else:
-            step = from_zero(now, reading.bytes_sent, reading.bytes_retrans, seconds)
+            step = from_zero(now, surplus(reading), seconds)
         flow.cumulative = now
         flow.read(reading)
         is_open = reading.state in OPEN_STATES
@@ -238,14 +240,14 @@ class FlowTable:
         if not self.complete:
             return None
         sums: dict[LinkKey, _Sum] = {}
-        for socket, now in later.items():
+        for socket, (now, no_data) in later.items():
             link = self._attribution.place(socket).link
             if link is None:
                 continue
             flow = self._flows.get(socket)
             before = flow.cumulative if flow is not None else self._buried.get(socket)
             if before is None:
-                step = from_zero(now, None, None, seconds)
+                step = from_zero(now, no_data, seconds)
             else:
                 step, _ = progress(before, now, socket.cookie is not None, seconds)
             if step is not _ZERO:
@@ -266,16 +268,19 @@ def cumulative(reading: SocketReading) -> Cumulative:
     )
 
 
-def from_zero(now: Cumulative, bytes_sent: int | None, bytes_retrans: int | None, seconds: float) -> Cumulative:
-    """What a socket has moved since it was made. ``bytes_acked`` also counts the SYN and the FIN, which are no bytes:
-    they show as one or two more acknowledged than were sent."""
-    if bytes_sent is None:
-        surplus = now[0] if now[0] <= 2 else 0
-    else:
-        surplus = now[0] - (bytes_sent - (bytes_retrans or 0))
-    if 0 < surplus <= 2:
-        now = (now[0] - surplus, *now[1:])
-    return progress(_ZERO, now, True, seconds)[0]
+def surplus(reading: SocketReading) -> int:
+    """How much of ``bytes_acked`` is no data: it also counts the SYN and the FIN, which show as one or two more
+    acknowledged than were sent."""
+    acked = reading.bytes_acked or 0
+    if reading.bytes_sent is None:
+        return acked if acked <= 2 else 0
+    beyond = acked - (reading.bytes_sent - (reading.bytes_retrans or 0))
+    return beyond if 0 < beyond <= 2 else 0
+
+
+def from_zero(now: Cumulative, no_data: int, seconds: float) -> Cumulative:
+    """What a socket has moved since it was made; ``no_data`` of its acknowledged bytes are none."""
+    return progress(_ZERO, (now[0] - no_data, *now[1:]), True, seconds)[0]
 
 
 def progress(before: Cumulative, now: Cumulative, has_cookie: bool, seconds: float) -> tuple[Cumulative, Cumulative]:
@@ -296,7 +301,7 @@ def progress(before: Cumulative, now: Cumulative, has_cookie: bool, seconds: flo
     if min(steps) >= 0 and max(steps) <= _PLAUSIBLE:
         return steps, now
     if not has_cookie and (2 * now[0] < before[0] or 2 * now[1] < before[1]):
-        return from_zero(now, None, None, seconds), now
+        return from_zero(now, 0, seconds), now
     taken, standing = [], []
     for old, new in zip(before, now, strict=True):
         step = advance(old, new, seconds)

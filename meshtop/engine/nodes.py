@@ -43,6 +43,7 @@ _MAX_STREAMS = 16
 _MAX_BOOTS = 2
 # Bounds for numbers from a node; beyond them a frame or a ping is damaged.
 _MAX_UPTIME_S = 1e10
+_MIN_INTERVAL_S, _MAX_INTERVAL_S = 0.01, 86_400.0
 _MAX_RTT_MS = 1e7
 _MAX_SEQ = 2**31
 
@@ -172,7 +173,7 @@ class NodeRecord:
         """Take in one frame; the ``link`` events of the intervals that it completes."""
         frame = event.frame
         self.unparsed += frame.unparsed
-        if not (0 <= frame.uptime_s < _MAX_UPTIME_S and 0 < frame.interval_s < _MAX_UPTIME_S):
+        if not (0 <= frame.uptime_s < _MAX_UPTIME_S and _MIN_INTERVAL_S <= frame.interval_s <= _MAX_INTERVAL_S):
             self.unparsed += 1
             return []
         boot = self._boot_of(frame, event.at)
@@ -343,5 +344,5 @@ def _merged(known: NodeInfo, news: NodeInfo) -> NodeInfo:
 
 
 def _plausible_start(event: PingStarted) -> bool:
-    in_time = 0 < event.interval_s < _MAX_UPTIME_S and abs(event.uptime_s) < _MAX_UPTIME_S
+    in_time = 0 < event.interval_s <= _MAX_INTERVAL_S and abs(event.uptime_s) < _MAX_UPTIME_S
     return in_time and 0 <= event.first_seq < _MAX_SEQ
