@@ -7,9 +7,12 @@ must not cost a node that is fine on IPv4. Errors: connect(2), getaddrinfo(3).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar, cast
 
 from meshtop.transport.base import FaultKind, TransportFault
 
@@ -17,6 +20,7 @@ from meshtop.transport.base import FaultKind, TransportFault
 _NEXT_ADDRESS_S = 0.25
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
 
+_Answer = TypeVar("_Answer")
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 
@@ -39,15 +43,41 @@ def _where(host: str, port: int) -> str:
 
 
 async def _resolve(host: str, port: int, family: int) -> Sequence[_Address]:
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+        found = await _beside_the_loop(lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
     except (socket.gaierror, UnicodeError) as exc:
         temporary = isinstance(exc, socket.gaierror) and exc.errno == socket.EAI_AGAIN
         why = "the name server does not answer" if temporary else "the name is not known"
         cure = f"check the name, or give ssh_config a HostName for {host}"
         raise TransportFault("unknown-host", f"cannot resolve {host}: {why}", cure) from exc
     return _interleaved(found)  # type: ignore[arg-type]  # typeshed is vaguer about the last field
+
+
+async def _beside_the_loop(ask: Callable[[], _Answer]) -> _Answer:
+    """In a thread that the program's end does not wait for: a resolver without a name server may take half a minute,
+    and asyncio's own threads would keep a quitting program that long."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[_Answer] = loop.create_future()
+
+    def deliver(result: _Answer | None, fault: Exception | None) -> None:
+        if answer.cancelled():
+            return
+        if fault is not None:
+            answer.set_exception(fault)
+        else:
+            answer.set_result(cast(_Answer, result))
+
+    def work() -> None:
+        result, fault = None, None
+        try:
+            result = ask()
+        except Exception as exc:  # handed on to who waits
+            fault = exc
+        with contextlib.suppress(RuntimeError):  # the loop has been closed in the meantime
+            loop.call_soon_threadsafe(deliver, result, fault)
+
+    threading.Thread(target=work, name="resolver", daemon=True).start()
+    return await answer
 
 
 def _interleaved(addresses: Iterable[_Address]) -> list[_Address]:

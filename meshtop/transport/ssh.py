@@ -45,6 +45,9 @@ _CLOSE_S = 1.0
 _WRITE_LIMIT = 256 * 1024  # a probe script fits ten times; more is waiting only on a dead connection
 _JUMPS = 5  # a ProxyJump that leads in a circle ends here
 
+# What a reader of a dead connection gets; ValueError is a packet that could not be decoded.
+_SESSION_ENDS = (asyncssh.Error, OSError, ValueError)
+
 # Otherwise logging's handler of last resort would print on the screen.
 logging.getLogger("asyncssh").addHandler(logging.NullHandler())
 
@@ -200,7 +203,7 @@ async def _look_for_a_key_of_another_kind(attempt: Attempt, known: KnownHosts, w
                 tunnel=() if way.via is None else way.via.connection,
                 config=None,
             )
-    except (TransportFault, OSError, asyncssh.Error):
+    except (TransportFault, OSError, ValueError, asyncssh.Error):
         return  # the first fault stands
     finally:
         if sock is not None:
@@ -268,7 +271,7 @@ class SshSession:
                 raise session_fault(exc, self._where) from exc
             reason = f"{self._where} did not start a command within {_OPEN_S:g} s"
             raise TransportFault("timed-out", reason, "is the line up, and the node not overloaded?") from exc
-        except (asyncssh.Error, OSError) as exc:
+        except _SESSION_ENDS as exc:
             raise session_fault(exc, self._where) from exc
 
     def _freed(self, channel: SshChannel) -> None:
@@ -302,14 +305,14 @@ class SshChannel:
 
     async def _listen(self) -> None:
         """Standard error shares the channel's window: unread, it would stop the output."""
-        with contextlib.suppress(asyncssh.Error, OSError):
+        with contextlib.suppress(*_SESSION_ENDS):
             while data := await self._process.stderr.read(4096):
                 self._errors.feed(data)
 
     async def read(self, limit: int = 65536) -> bytes:
         try:
             return await self._process.stdout.read(limit)
-        except (asyncssh.Error, OSError) as exc:
+        except _SESSION_ENDS as exc:
             raise session_fault(exc, self._where) from exc
 
     def write(self, data: bytes) -> None:

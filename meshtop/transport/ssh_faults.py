@@ -99,6 +99,8 @@ def handshake_fault(exc: Exception, attempt: Attempt) -> TransportFault:
         return _broken_off(exc.reason, attempt)
     if isinstance(exc, OSError):
         return _broken_off(exc.strerror or str(exc), attempt, exc.errno)
+    if attempt.witness.greeting is not None:  # asyncssh hands on whatever it stumbled over in what the server sent
+        return _broken_off(f"{type(exc).__name__}: {exc}", attempt)
     if isinstance(exc, ValueError):  # a key, an algorithm or an option that cannot be used
         reason = clean(f"the SSH settings for {attempt.hop.target} cannot be used: {exc}")
         return TransportFault("config", reason, "correct ssh_config", retry=False, files=attempt.hop.config)
@@ -146,7 +148,9 @@ def _login_refused(attempt: Attempt, why: str = "") -> TransportFault:
         cure = f"give the key to an agent (ssh-add), then {attempt.ssh_command} must work without a question"
     else:
         cure = f"{attempt.ssh_command} must work without a question; add the public key by ssh-copy-id"
-    return TransportFault("auth", clean(reason, 600), cure)
+    # Every try is noted by the server, and some ban who tries too often.
+    files = (*hop.config, *(hop.identities or ()))
+    return TransportFault("auth", clean(reason, 600), cure, retry=False, files=files)
 
 
 _OPEN_FAILURES: tuple[tuple[str, FaultKind], ...] = (

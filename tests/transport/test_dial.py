@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -38,10 +40,7 @@ def deaf_port() -> Iterator[int]:
 
 
 def _resolve_to(monkeypatch: pytest.MonkeyPatch, *answers: tuple[object, ...]) -> None:
-    async def getaddrinfo(*_: object, **__: object) -> list[tuple[object, ...]]:
-        return list(answers)
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: list(answers))
 
 
 async def test_a_listener_is_reached(listener: socket.socket) -> None:
@@ -86,10 +85,10 @@ async def test_families_take_turns(monkeypatch: pytest.MonkeyPatch, listener: so
     ("code", "words"), [(socket.EAI_NONAME, "is not known"), (socket.EAI_AGAIN, "name server does not answer")]
 )
 async def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
-    async def getaddrinfo(*_: object, **__: object) -> None:
+    def getaddrinfo(*_: object) -> None:
         raise socket.gaierror(code, "said the resolver")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with pytest.raises(TransportFault, match=words) as told:
         await dial("node", 22, 1.0)
     assert told.value.kind == "unknown-host"
@@ -123,6 +122,24 @@ def test_the_kernels_time_out_is_not_taken_for_asyncios() -> None:
     fault = connect_fault("a", 22, [TimeoutError(errno.ETIMEDOUT, "Connection timed out")])
     assert fault.kind == "timed-out"
     assert "within" not in fault.reason
+
+
+def test_a_resolver_that_hangs_does_not_keep_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    def hang(*_: object) -> list[object]:
+        answered.wait()
+        return []
+
+    async def ask() -> None:
+        with pytest.raises(TransportFault, match="no answer within"):
+            await dial("node", 22, 0.1)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    began = time.monotonic()
+    asyncio.run(ask())  # at its end it waits for the threads of asyncio's own
+    assert time.monotonic() - began < 1
+    answered.set()
 
 
 async def test_a_socket_won_too_late_is_closed(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
+import struct
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
+import psutil
 import pytest
 
 from meshtop.transport.base import TransportFault, WireStats
@@ -145,6 +149,46 @@ async def test_a_server_that_stops_after_its_greeting(fault: Fault) -> None:
     server.close()
 
 
+@pytest.mark.parametrize("seed", range(20))
+async def test_garbage_after_the_greeting(fault: Fault, seed: int) -> None:
+    chance = random.Random(seed)
+    plausible = struct.pack(">IB", chance.choice([12, 28, 252]), 4) + bytes([chance.choice([1, 2, 20, 21, 30, 53, 94])])
+    server, target = await _serve(b"SSH-2.0-x\r\n" + plausible + chance.randbytes(400), stay=False)
+    assert (await fault(target)).kind == "protocol"
+    server.close()
+
+
+async def test_a_proxy_command_leads_to_the_node(
+    ssh_site: Any, openssh: Servers, transport: Transports, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = openssh()
+    relay = ssh_site.folder / "relay.py"
+    relay.write_text(RELAY)
+    ssh_site.write_config(
+        f"Host node\n    HostName 127.0.0.1\n    Port {server.port}\n    ProxyCommand {sys.executable} {relay} %h %p\n"
+    )
+    session = await transport("node").connect()
+    assert await (await session.open("echo hello")).read() == b"hello\n"
+    assert session.stats() == WireStats()
+    relays = psutil.Process().children()
+    await session.close()
+    await asyncio.to_thread(psutil.wait_procs, [process for process in relays if "relay.py" in str(process)], 2)
+    assert not [process for process in psutil.Process().children() if "relay.py" in str(process.cmdline())]
+    assert capfd.readouterr() == ("", "")
+
+
+RELAY = """
+import os, select, socket, sys
+far = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+while True:
+    for ready in select.select([0, far], [], [])[0]:
+        data = os.read(0, 65536) if ready == 0 else far.recv(65536)
+        if not data:
+            sys.exit()
+        far.sendall(data) if ready == 0 else os.write(1, data)
+"""
+
+
 async def test_no_cipher_in_common(ssh_site: Any, openssh: Servers, fault: Fault) -> None:
     ssh_site.write_config("Host *\n    Ciphers aes256-ctr\n")
     told = await fault(openssh("Ciphers aes128-ctr").target)
@@ -158,7 +202,8 @@ async def test_no_cipher_in_common(ssh_site: Any, openssh: Servers, fault: Fault
 async def test_a_key_that_is_not_let_in(ssh_site: Any, openssh: Servers, fault: Fault) -> None:
     server = openssh("AuthorizedKeysFile none", "PasswordAuthentication yes")
     told = await fault(server.target)
-    assert (told.kind, told.retry) == ("auth", True)
+    assert (told.kind, told.retry) == ("auth", False)  # who tries too often is banned
+    assert told.files == (str(ssh_site.config), str(ssh_site.key_file))
     assert "for user root" in told.reason
     assert str(ssh_site.key_file) in told.reason
     assert "no agent is running" in told.reason
