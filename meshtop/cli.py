@@ -86,6 +86,28 @@ def common(command: F) -> F:
     return command
 
 
+_file = click.Path(dir_okay=False, path_type=Path)
+
+
+def record_option(command: F) -> F:
+    """``--record FILE``, as every live command has it."""
+    return click.option("--record", type=_file, metavar="FILE", help="Write all that comes into a new recording.")(
+        command
+    )
+
+
+def from_option(command: F) -> F:
+    """``--from FILE``: a recording in the place of live nodes."""
+    return click.option("--from", "source", type=_file, metavar="FILE", help="Read a recording instead of nodes.")(
+        command
+    )
+
+
+def _not_both(source: Path | None, record: Path | None) -> None:
+    if source is not None and record is not None:
+        raise click.UsageError("--record writes what is live; it does not go with --from")
+
+
 class Settings:
     """The global options of one invocation."""
 
@@ -122,59 +144,78 @@ class Settings:
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@record_option
 @common
 @click.version_option(meshtop.__version__, prog_name="meshtop")
 @click.pass_context
-def cli(context: click.Context, /, **given: Any) -> int:
+def cli(context: click.Context, /, record: Path | None, **given: Any) -> int:
     """Watch the links of a small mesh of Linux servers: for every pair of nodes, why TCP is slow.
 
     Without a command: the full-screen monitor.
     """
     context.obj = Settings(None, **given)
-    return _watch(context.obj) if context.invoked_subcommand is None else 0
+    if context.invoked_subcommand is None:
+        return _watch(context.obj, record)
+    if record is not None:
+        raise click.UsageError(f"--record goes behind the command: meshtop {context.invoked_subcommand} --record FILE")
+    return 0
 
 
 @cli.command()
+@record_option
 @common
 @click.pass_obj
-def watch(earlier: Settings, /, **given: Any) -> int:
+def watch(earlier: Settings, /, record: Path | None, **given: Any) -> int:
     """The full-screen monitor (the same as no command at all)."""
-    return _watch(Settings(earlier, **given))
+    return _watch(Settings(earlier, **given), record)
 
 
-def _watch(settings: Settings) -> int:
+def _watch(settings: Settings, record: Path | None) -> int:
     from meshtop.commands import running, screen
 
     config = settings.load(screen=True)
     screen.check_terminal()
-    return running.run(partial(screen.watch, config, settings.look()))
+    return running.run(partial(screen.watch, config, settings.look(), record))
 
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="One document of schema meshtop.snapshot/1.")
 @click.option("--for", "window_s", type=Duration(0.1, 3600.0), default="10s", show_default=True, metavar="TIME",
               help="Collect that long, once every node is up or has failed.")  # fmt: skip
+@from_option
+@record_option
 @common
 @click.pass_obj
-def snapshot(earlier: Settings, /, as_json: bool, window_s: float, **given: Any) -> int:
-    """Collect for a while without a screen, print the state once."""
-    from meshtop.commands import headless, running
+def snapshot(
+    earlier: Settings, /, as_json: bool, window_s: float, source: Path | None, record: Path | None, **given: Any
+) -> int:
+    """Collect for a while without a screen, print the state once. With --from: the state at a recording's end, its
+    figures over the last --for."""
+    from meshtop.commands import headless, recorded, running
 
+    _not_both(source, record)
+    if source is not None:
+        return recorded.snapshot(source, window_s, as_json=as_json)
     config = Settings(earlier, **given).load(screen=False)
-    return running.run(partial(headless.snapshot, config, window_s, as_json=as_json))
+    return running.run(partial(headless.snapshot, config, window_s, as_json=as_json, record=record))
 
 
 @cli.command()
 @click.option("--for", "for_s", type=Duration(0.1, _FOR_AT_MOST_S), metavar="TIME",
               help="End after that long, counted from when every node is up or has failed.")  # fmt: skip
+@from_option
+@record_option
 @common
 @click.pass_obj
-def stream(earlier: Settings, /, for_s: float | None, **given: Any) -> int:
-    """Events as they happen on standard output, one JSON object a line."""
-    from meshtop.commands import headless, running
+def stream(earlier: Settings, /, for_s: float | None, source: Path | None, record: Path | None, **given: Any) -> int:
+    """Events as they happen on standard output, one JSON object a line. With --from: those of a recording, at once."""
+    from meshtop.commands import headless, recorded, running
 
+    _not_both(source, record)
+    if source is not None:
+        return recorded.stream(source)
     config = Settings(earlier, **given).load(screen=False)
-    return running.run(partial(headless.stream, config, for_s))
+    return running.run(partial(headless.stream, config, for_s, record))
 
 
 @cli.command()

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from pathlib import Path
+
+import click
 
 from meshtop.collect.clock import Clock
 from meshtop.config import LOCAL, MeshConfig
@@ -16,10 +19,11 @@ from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink
 from meshtop.transport.base import Transport
 
 
-def watch(config: MeshConfig, raw_tap: RawTap | None = None) -> Monitor:
-    """A monitor of the mesh that this file describes. ``raw_tap`` sees every raw frame as it came."""
+def watch(config: MeshConfig, record: Path | None = None) -> Monitor:
+    """A monitor of the mesh that this file describes. ``record``: a new file for all that comes; a usage error if it
+    cannot be made."""
 
-    async def connect(sink: Sink, clock: Clock) -> tuple[Collecting, Probing | None]:
+    async def connect(sink: Sink, clock: Clock, raw_tap: RawTap) -> tuple[Collecting, Probing | None]:
         await asyncio.to_thread(_read_the_heavy_ones, config)
         from meshtop.collect.collector import Collector
         from meshtop.collect.prober import OperatorProber
@@ -27,7 +31,13 @@ def watch(config: MeshConfig, raw_tap: RawTap | None = None) -> Monitor:
         collector = Collector(config.mesh, _transports(config), sink, clock, raw_tap)
         return collector, OperatorProber(config.mesh, sink, clock)
 
-    return Monitor(config.mesh, connect)
+    monitor = Monitor(config.mesh, connect)
+    if record is not None:
+        try:
+            monitor.record(record)
+        except OSError as error:
+            raise click.UsageError(f"--record: {record}: {error.strerror or error}") from None
+    return monitor
 
 
 def _read_the_heavy_ones(config: MeshConfig) -> None:

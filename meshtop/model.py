@@ -364,13 +364,15 @@ class OperatorPing(Value, frozen=True, kw_only=True):
 
 
 class BytesDropped(Value, frozen=True, kw_only=True):
-    """Bytes from a node that belong to no frame: a banner, garbage, a damaged frame. ``excerpt`` is cleaned text."""
+    """Bytes from a node that belong to no frame: a banner, garbage, a damaged frame. ``excerpt`` is cleaned text.
+    ``framed``: a whole frame that no parser understood; a recording has it as a frame, and a better parser may."""
 
     at: float
     node: NodeName
     connection: int
     count: int
     excerpt: str
+    framed: bool = False
 
 
 class LogLine(Value, frozen=True, kw_only=True):
@@ -389,7 +391,30 @@ class Mark(Value, frozen=True, kw_only=True):
     text: str
 
 
-EngineEvent = FrameReceived | SessionChanged | SessionStats | OperatorPing | BytesDropped | LogLine | Mark
+class IntervalAsked(Value, frozen=True, kw_only=True):
+    """The operator wants every node sampled at this interval from now on."""
+
+    at: float
+    interval_s: float
+
+
+class BaselinesForgotten(Value, frozen=True, kw_only=True):
+    """The operator wants every link's RTT baseline learnt anew."""
+
+    at: float
+
+
+EngineEvent = (
+    FrameReceived
+    | SessionChanged
+    | SessionStats
+    | OperatorPing
+    | BytesDropped
+    | LogLine
+    | Mark
+    | IntervalAsked
+    | BaselinesForgotten
+)
 
 
 # ── What the operator asks for ───────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -19,7 +21,20 @@ from meshtop.collect.clock import Clock
 from meshtop.config import MAX_INTERVAL_S, MIN_INTERVAL_S
 from meshtop.engine.engine import Engine
 from meshtop.engine.snapshot import Snapshot, StreamEvent, View
-from meshtop.model import AddMark, Command, EngineEvent, LogLine, Mark, Mesh, NodeName, ResetBaselines, SetInterval
+from meshtop.model import (
+    AddMark,
+    BaselinesForgotten,
+    Command,
+    EngineEvent,
+    IntervalAsked,
+    LogLine,
+    Mark,
+    Mesh,
+    NodeName,
+    ResetBaselines,
+    SetInterval,
+)
+from meshtop.recorder import Recorder
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +61,7 @@ class Probing(Protocol):
 
 
 Sink = Callable[[EngineEvent], None]
-Connect = Callable[[Sink, Clock], Awaitable[tuple[Collecting, Probing | None]]]
+Connect = Callable[[Sink, Clock, RawTap], Awaitable[tuple[Collecting, Probing | None]]]
 
 
 class Monitor:
@@ -65,11 +80,19 @@ class Monitor:
         self._errands: set[asyncio.Task[None]] = set()
         self._cpu_pct: float | None = None
         self._rss_bytes: int | None = None
+        self._recorder: Recorder | None = None
 
     async def run(self) -> None:
         """Watch until cancelled. Whatever was started is gone when this returns."""
+        try:
+            await self._run()
+        finally:
+            if self._recorder is not None:
+                self._recorder.close()
+
+    async def _run(self) -> None:
         ready = self._ready()
-        collector, prober = await self._connect(self.feed, self._clock)
+        collector, prober = await self._connect(self.feed, self._clock, self.raw_frame)
         ready.set_result(collector)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(collector.run(), name="collector")
@@ -84,7 +107,13 @@ class Monitor:
         await collector.all_settled()
 
     def snapshot(self, window_s: float = 10.0) -> Snapshot:
-        return self._engine.snapshot(self._clock.now(), window_s)
+        now = self._clock.now()
+        self._tick(now)
+        return self._engine.snapshot(now, window_s)
+
+    def record(self, path: Path) -> None:
+        """Write all that comes from here on into a new file. Raises OSError if it cannot be made."""
+        self._recorder = Recorder(path, self._mesh, self._clock.now(), partial(self._say, level="error"))
 
     def listen(self, callback: Callable[[StreamEvent], None]) -> None:
         """Every event of `meshtop stream`, as it happens."""
@@ -92,7 +121,14 @@ class Monitor:
 
     def feed(self, event: EngineEvent) -> None:
         """The one way into the engine, for what nodes send and for what the operator does."""
+        if self._recorder is not None:
+            self._recorder.event(event)
         self._publish(self._engine.receive(event))
+
+    def raw_frame(self, node: NodeName, connection: int, at: float, raw: bytes) -> None:
+        """A raw frame came; what it says is fed right after."""
+        if self._recorder is not None:
+            self._recorder.raw_frame(node, connection, at, raw)
 
     # ── what the screens' Source asks for ────────────────────────────────────────────────────────────────────────────
 
@@ -115,13 +151,13 @@ class Monitor:
                 if not MIN_INTERVAL_S <= interval_s <= MAX_INTERVAL_S:
                     raise ValueError(f"the interval is {MIN_INTERVAL_S:g}s to {MAX_INTERVAL_S:g}s")
                 self._interval_s = interval_s
-                self._engine.expect_interval(interval_s)
+                self.feed(IntervalAsked(at=self._clock.now(), interval_s=interval_s))
                 self._errand(self._set_interval(interval_s))
                 self._say(f"sampling every {units.spell_duration(interval_s)}")
             case AddMark(text=text):
                 self.feed(Mark(at=self._clock.now(), text=text))
             case ResetBaselines():
-                self._engine.reset_baselines()
+                self.feed(BaselinesForgotten(at=self._clock.now()))
                 self._say("baselines forgotten; they are learnt anew")
 
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -133,8 +169,13 @@ class Monitor:
 
     async def _let_time_pass(self) -> None:
         while True:
-            self._publish(self._engine.tick(self._clock.now()))
+            self._tick(self._clock.now())
             await asyncio.sleep(TICK_S)
+
+    def _tick(self, now: float) -> None:
+        if self._recorder is not None:
+            self._recorder.tick(now)
+        self._publish(self._engine.tick(now))
 
     async def _watch_own_cost(self) -> None:
         own = psutil.Process()

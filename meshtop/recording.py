@@ -20,7 +20,9 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 
 from meshtop.model import (
+    BaselinesForgotten,
     BytesDropped,
+    IntervalAsked,
     LogLine,
     Mark,
     Mesh,
@@ -68,7 +70,9 @@ class TickRecord(NamedTuple):
     at: float
 
 
-RecordedEvent = SessionChanged | SessionStats | OperatorPing | BytesDropped | LogLine | Mark
+RecordedEvent = (
+    SessionChanged | SessionStats | OperatorPing | BytesDropped | LogLine | Mark | IntervalAsked | BaselinesForgotten
+)
 Record = FrameRecord | TickRecord | RecordedEvent
 
 # What stands in the file for each kind; may be added to, never re-used.
@@ -80,6 +84,8 @@ _EVENT_KINDS: dict[int, type[RecordedEvent]] = {
     5: BytesDropped,
     6: LogLine,
     7: Mark,
+    8: IntervalAsked,
+    9: BaselinesForgotten,
 }
 _KIND_OF_EVENT = {event: kind for kind, event in _EVENT_KINDS.items()}
 

@@ -28,10 +28,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "agent": ({"agent", "model", "units"}, {"msgspec"}),
     "transport": ({"transport", "model", "parse.text"}, {"msgspec", "asyncssh", "psutil"}),
     "collect": (
-        {"collect", "transport", "parse", "engine", "agent", "model", "units"},
+        {"collect", "transport", "parse", "engine", "agent", "recording", "model", "units"},
         {"msgspec", "icmplib", "psutil"},
     ),
     "recording": ({"recording", "model", "engine.snapshot"}, {"msgspec"}),
+    "recorder": ({"recording", "model", "__init__"}, set()),
     "toml_lines": (set(), set()),
     "config_reader": ({"toml_lines", "model"}, set()),
     "config": ({"config_reader", "toml_lines", "model", "units", "transport.target"}, {"msgspec", "platformdirs"}),

@@ -22,7 +22,7 @@ from meshtop.model import (
     SessionChanged,
     SetInterval,
 )
-from meshtop.monitor import Collecting, Monitor, Probing, Sink
+from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink
 
 MESH = Mesh(
     name="two",
@@ -66,7 +66,7 @@ class Feeders:
         self.fault, self.prober = fault, prober
         self.collector: ScriptedCollector | None = None
 
-    async def connect(self, sink: Sink, clock: Clock) -> tuple[Collecting, Probing | None]:
+    async def connect(self, sink: Sink, clock: Clock, _raw_tap: RawTap) -> tuple[Collecting, Probing | None]:
         self.collector = ScriptedCollector(sink, clock, self.fault)
         return self.collector, self.prober
 

@@ -14,7 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshtop.model import LogLine, Mark, Mesh, Node, OperatorPing, SessionChanged, SessionStats
+from meshtop.model import (
+    BaselinesForgotten,
+    BytesDropped,
+    IntervalAsked,
+    LogLine,
+    Mark,
+    Mesh,
+    Node,
+    OperatorPing,
+    SessionChanged,
+    SessionStats,
+)
 from meshtop.model import Path as MeshPath
 from meshtop.recording import (
     BLOCK_S,
@@ -63,6 +74,9 @@ def test_every_kind_of_record_comes_back_as_it_was(tmp_path: Path) -> None:
         OperatorPing(at=1000.3, node="b", path="vpn", rtt_ms=None, problem="no route"),
         LogLine(at=1000.4, node=None, level="warning", text="湖北"),
         Mark(at=1000.5, text="push start"),
+        BytesDropped(at=1000.5, node="a", connection=1, count=7, excerpt="motd"),
+        IntervalAsked(at=1000.55, interval_s=0.2),
+        BaselinesForgotten(at=1000.56),
         TickRecord(1000.6),
     ]
     file = tmp_path / "x.mtr"

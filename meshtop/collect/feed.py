@@ -48,6 +48,16 @@ class Reader(Protocol):
     def read(self, raw: bytes) -> Frame: ...
 
 
+def frame_event(reader: Reader, node: NodeName, connection: int, at: float, raw: bytes) -> FrameReceived | BytesDropped:
+    """What one raw frame says to the engine, be it from a session or from a recording."""
+    try:
+        frame = reader.read(raw)
+    except ParseError as error:
+        excerpt = clean(f"frame not understood: {error}")
+        return BytesDropped(at=at, node=node, connection=connection, count=len(raw), excerpt=excerpt, framed=True)
+    return FrameReceived(at=at, node=node, connection=connection, frame=frame)
+
+
 @dataclass(frozen=True)
 class ProbeLanguage:
     """How to talk with the probe of one node."""
@@ -170,17 +180,16 @@ class Feed:
             if not isinstance(item, bytes):
                 self._drop(now, item.count, item.excerpt)
                 continue
+            event = frame_event(self._reader, outlet.node, self.number, now, item)
+            if isinstance(event, FrameReceived):
+                self._damaged = False
+                self._note(event.frame)
+            else:
+                self._ask_for_a_whole_frame()
+            # right before the event that it becomes, so that a recording has both in the order of the engine
             if outlet.raw_tap is not None:
                 outlet.raw_tap(outlet.node, self.number, now, item)
-            try:
-                frame = self._reader.read(item)
-            except ParseError as exc:
-                self._drop(now, len(item), f"frame not understood: {exc}")
-                self._ask_for_a_whole_frame()
-                continue
-            self._damaged = False
-            self._note(frame)
-            outlet.sink(FrameReceived(at=now, node=outlet.node, connection=self.number, frame=frame))
+            outlet.sink(event)
 
     def _ask_for_a_whole_frame(self) -> None:
         if not self._damaged:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import msgspec
@@ -15,16 +16,17 @@ from meshtop.commands.output import Lines, stdout, verdict, write_all
 from meshtop.commands.running import FINE, NO_NODE, beside
 from meshtop.config import MeshConfig
 from meshtop.engine.snapshot import LogEvent, Snapshot
+from meshtop.model import Mesh
 from meshtop.monitor import Monitor
 
 # What is still in the pipe when a stream ends; a reader that takes longer than this is not reading.
 FLUSH_S = 2.0
 
 
-async def snapshot(config: MeshConfig, window_s: float, *, as_json: bool) -> int:
+async def snapshot(config: MeshConfig, window_s: float, *, as_json: bool, record: Path | None = None) -> int:
     """Collect for ``window_s`` once every node is up or has failed, print the state, return the exit code."""
     fd = stdout()
-    monitor = compose.watch(config)
+    monitor = compose.watch(config, record)
 
     async def collect() -> Snapshot:
         await monitor.settled()
@@ -33,19 +35,24 @@ async def snapshot(config: MeshConfig, window_s: float, *, as_json: bool) -> int
         return monitor.snapshot(window_s)
 
     state = await beside(monitor, collect())
-    text = msgspec.json.encode(state) if as_json else plain.table(state, config.mesh).encode()
+    written = show(fd, state, config.mesh, as_json=as_json)
+    return _reached(state) if written is None else written
+
+
+def show(fd: int, state: Snapshot, mesh: Mesh, *, as_json: bool) -> int | None:
+    """The document or the table; an exit code where it could not be written to the end."""
+    text = msgspec.json.encode(state) if as_json else plain.table(state, mesh).encode()
     failure: OSError | None = None
     try:
         write_all(fd, text + b"\n")
     except OSError as error:
         failure = error
-    written = verdict(failure)
-    return _reached(state) if written is None else written
+    return verdict(failure)
 
 
-async def stream(config: MeshConfig, for_s: float | None) -> int:
+async def stream(config: MeshConfig, for_s: float | None, record: Path | None = None) -> int:
     """Events to standard output, one JSON object a line, for ``for_s`` once settled or until interrupted."""
-    monitor = compose.watch(config)
+    monitor = compose.watch(config, record)
     lines = Lines(stdout(), _lost(monitor))
     encoder = msgspec.json.Encoder()
     monitor.listen(lambda event: lines.put(encoder.encode(event) + b"\n"))

@@ -38,9 +38,9 @@ def check_terminal() -> None:
         raise click.UsageError(NO_TERMINAL)
 
 
-async def watch(config: MeshConfig, look: Look) -> int:
+async def watch(config: MeshConfig, look: Look, record: Path | None = None) -> int:
     """The screen until the operator quits it; its exit code."""
-    monitor = compose.watch(config)
+    monitor = compose.watch(config, record)
     return await beside(monitor, _screen(monitor, look))
 
 

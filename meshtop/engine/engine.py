@@ -28,9 +28,11 @@ from meshtop.engine.snapshot import (
 from meshtop.engine.states import TROUBLE
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import (
+    BaselinesForgotten,
     BytesDropped,
     EngineEvent,
     FrameReceived,
+    IntervalAsked,
     LogLine,
     Mark,
     Mesh,
@@ -67,6 +69,8 @@ class Engine:
             BytesDropped: self._garbage,
             LogLine: self._log_line,
             Mark: self._mark,
+            IntervalAsked: self._interval,
+            BaselinesForgotten: self._baselines,
         }
 
     # ── In ──
@@ -86,17 +90,17 @@ class Engine:
             told.extend(self._silence(record, now))
         return tuple(told)
 
-    def reset_baselines(self) -> None:
-        """Forget every link's RTT baseline and learn it anew."""
+    def _baselines(self, _: BaselinesForgotten) -> list[StreamEvent]:
         for record in self._nodes.values():
             for link in record.links.values():
                 link.baseline.reset()
+        return []
 
-    def expect_interval(self, interval_s: float) -> None:
-        """The sampling interval is being changed: until frames at the new pace come, the slower of the two says from
-        when on a node is silent."""
+    def _interval(self, event: IntervalAsked) -> list[StreamEvent]:
+        """Until frames at the new pace come, the slower of the two says from when on a node is silent."""
         for record in self._nodes.values():
-            record.expected_interval_s = interval_s
+            record.expected_interval_s = event.interval_s
+        return []
 
     def _frame(self, event: FrameReceived) -> list[StreamEvent]:
         record = self._nodes[event.node]

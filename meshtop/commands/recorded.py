@@ -1,0 +1,66 @@
+"""``--from FILE``: recordings in the place of live nodes. What is read is folded by the same engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from meshtop.collect.replay import events
+from meshtop.commands.headless import show
+from meshtop.commands.output import stdout, verdict, write_all
+from meshtop.commands.running import FINE
+from meshtop.engine.engine import Engine
+from meshtop.engine.snapshot import StreamEvent
+from meshtop.recording import RecordingError, RecordingReader, TickRecord
+
+
+def snapshot(file: Path, window_s: float, *, as_json: bool) -> int:
+    """The state at the end of a recording, as it was then; its figures over the last ``window_s``."""
+    fd = stdout()
+    with open_recording(file) as reader:
+        engine = Engine(reader.header.mesh)
+        for _ in replayed(engine, reader):
+            pass
+        _note_incomplete(reader)
+        written = show(fd, engine.snapshot(reader.last_at, window_s), reader.header.mesh, as_json=as_json)
+    return FINE if written is None else written
+
+
+def stream(file: Path) -> int:
+    """The events of a recording, as fast as they can be read."""
+    fd = stdout()
+    encoder = msgspec.json.Encoder()
+    failure: OSError | None = None
+    with open_recording(file) as reader:
+        try:
+            for event in replayed(Engine(reader.header.mesh), reader):
+                write_all(fd, encoder.encode(event) + b"\n")
+        except OSError as error:
+            failure = error
+        _note_incomplete(reader)
+    written = verdict(failure)
+    return FINE if written is None else written
+
+
+def open_recording(file: Path) -> RecordingReader:
+    """Raises a usage error that says what is wrong with the file."""
+    try:
+        return RecordingReader(file)
+    except RecordingError as error:
+        raise click.UsageError(str(error)) from None
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror or error}") from None
+
+
+def replayed(engine: Engine, reader: RecordingReader) -> Iterator[StreamEvent]:
+    """Folds a whole recording into ``engine``; what `meshtop stream` said of it when it was live."""
+    for event in events(reader.records()):
+        yield from engine.tick(event.at) if isinstance(event, TickRecord) else engine.receive(event)
+
+
+def _note_incomplete(reader: RecordingReader) -> None:
+    if reader.incomplete is not None:
+        click.echo(f"meshtop: {reader.path} is incomplete: {reader.incomplete}", err=True)
