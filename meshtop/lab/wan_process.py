@@ -25,6 +25,7 @@ from meshtop.lab.plan import MGMT, OPERATOR, WanSpec
 from meshtop.lab.wan import Line, Wan
 
 READ_BYTES = 65536
+RELEASED = -1  # in place of a file descriptor: another process has that device
 READ_BATCH = 32  # packets from one device before others and what is due get their turn: about 0.3 ms
 IDLE_S = 1.0
 TICK_S = 0.0005  # under load packets are moved this often, not one by one: a tenth of the promise for half of the CPU
@@ -56,7 +57,7 @@ class WanLoop:
         self.scheduling = _ask_for_priority()
 
     def run(self) -> None:
-        wan, fds = self.wan, self._fds
+        wan = self.wan
         woke_at = self.started
         try:
             while self.running:
@@ -66,7 +67,7 @@ class WanLoop:
                 woke_at = time.monotonic()
                 due = wan.next_due()
                 timeout = IDLE_S if due is None else min(IDLE_S, max(0.0, due - time.monotonic()))
-                waiting = [*fds, self._listener.fileno(), *self._connections]
+                waiting = [*self._port_of, self._listener.fileno(), *self._connections]
                 ready, _, _ = select.select(waiting, [], [], timeout)
                 for fd in ready:
                     if fd in self._port_of:
@@ -92,6 +93,8 @@ class WanLoop:
     def _hand_over(self) -> None:
         fds, late = self._fds, self.lateness
         for port, data, due_at in self.wan.due(time.monotonic()):
+            if fds[port] == RELEASED:
+                continue
             try:
                 os.write(fds[port], data)
             except OSError:
@@ -147,11 +150,30 @@ class WanLoop:
         if request.op == "stop":
             self.running = False
             return Reply()
+        if request.op in ("release", "attach"):
+            return self._hold_devices(request.net, hold=request.op == "attach")
         if request.op == "heal":
             return Reply(healed=self.wan.heal(request.target, request.kind, request.net))
         if request.fault is None:
             return Reply(error="which fault?")
         self.wan.add_fault(make_fault(request.fault, [line.site for line in self.spec.lines]))
+        return Reply()
+
+    def _hold_devices(self, net: str | None, *, hold: bool) -> Reply:
+        """Attach to the devices of a network, or let go of them; those that are so already are left as they are."""
+        for index, port in enumerate(self.spec.ports):
+            if port.net != net or (self._fds[index] != RELEASED) == hold:
+                continue
+            if hold:
+                try:
+                    self._fds[index] = open_tun(port.namespace, port.device)
+                except OSError as error:
+                    return Reply(error=f"{port.device} of {port.site} cannot be attached: {error.strerror}")
+                self._port_of[self._fds[index]] = index
+            else:
+                del self._port_of[self._fds[index]]
+                os.close(self._fds[index])
+                self._fds[index] = RELEASED
         return Reply()
 
     def status(self) -> WanStatus:
