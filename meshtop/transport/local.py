@@ -125,8 +125,8 @@ class LocalChannel(asyncio.SubprocessProtocol):
         freed, self._freed = self._freed, None
         if freed is None or self._process is None:
             return self._returncode()
+        pipe = self._input()
         try:
-            pipe = self._input()
             if pipe is not None:
                 pipe.close()
             async with asyncio.timeout(_CLOSE_S):
@@ -137,6 +137,8 @@ class LocalChannel(asyncio.SubprocessProtocol):
             pass
         finally:
             self._kill()
+            if pipe is not None and pipe.get_write_buffer_size():
+                pipe.abort()  # what it did not read, nobody will
             freed(self)
             try:
                 await self._exited.wait()  # reaped by asyncio; closing earlier would race with that

@@ -16,6 +16,7 @@ import asyncssh
 
 from meshtop.transport.base import Channel, Session, TransportFault, WireStats
 from meshtop.transport.dial import dial
+from meshtop.transport.proxy import Proxy, start_proxy
 from meshtop.transport.ssh_config import Hop, SshOptions, read_hop
 from meshtop.transport.ssh_faults import Attempt, channel_fault, handshake_fault, session_fault, too_slow
 from meshtop.transport.ssh_hostkeys import HostName, KnownHosts, refused
@@ -76,6 +77,7 @@ class _Link(NamedTuple):
 
     target: Target
     connection: asyncssh.SSHClientConnection
+    proxy: Proxy | None
 
 
 async def _reach(target: Target, options: SshOptions, chain: list[_Link], jumps: int) -> None:
@@ -89,10 +91,10 @@ async def _reach(target: Target, options: SshOptions, chain: list[_Link], jumps:
         except TransportFault as fault:
             reason = fault.reason if fault.reason.startswith("jump host ") else f"jump host {jump}: {fault.reason}"
             raise TransportFault(fault.kind, reason, fault.cure, retry=fault.retry, files=fault.files) from fault
-    chain.append(_Link(target, await _log_in(hop, options, chain[-1] if chain else None)))
+    chain.append(await _log_in(hop, options, chain[-1] if chain else None))
 
 
-async def _log_in(hop: Hop, options: SshOptions, via: _Link | None) -> asyncssh.SSHClientConnection:
+async def _log_in(hop: Hop, options: SshOptions, via: _Link | None) -> _Link:
     attempt = Attempt(hop, by_way_of=via.target if via else None)
     known = await asyncio.to_thread(KnownHosts, hop.known_hosts)
     way = _Way(hop, options, via)
@@ -117,32 +119,43 @@ class _Way(NamedTuple):
     options: SshOptions
     via: _Link | None
 
-    async def socket(self) -> socket.socket | None:
-        """None where asyncssh makes the way itself: through a jump host or a ProxyCommand. Raises TransportFault."""
-        if self.via is not None or not self.hop.own_dialling:
-            return None
-        return await dial(self.hop.host, self.hop.port, self.options.connect_timeout_s, self.hop.family, self.hop.bind)
+    async def open(self) -> tuple[socket.socket | None, Proxy | None]:
+        """A socket, unless asyncssh makes the way itself. Raises TransportFault."""
+        hop = self.hop
+        if self.via is not None or (hop.canonical and hop.proxy is None):
+            return None, None
+        if hop.proxy is not None:
+            proxy = await start_proxy(hop.proxy)
+            return proxy.socket, proxy
+        return await dial(hop.host, hop.port, self.options.connect_timeout_s, hop.family, hop.bind), None
 
 
-async def _handshake(attempt: Attempt, known: KnownHosts, way: _Way) -> asyncssh.SSHClientConnection:
+async def _handshake(attempt: Attempt, known: KnownHosts, way: _Way) -> _Link:
     """Raises TransportFault for what takes too long, and all that asyncssh raises."""
-    sock = await way.socket()
+    sock, proxy = await way.open()
     patience_s = way.options.connect_timeout_s
     connecting = asyncio.create_task(_connect(attempt, known, way, sock))
-    connection = None
+    link = None
     try:
         await asyncio.wait({connecting}, timeout=patience_s)
         if attempt.witness.greeting is not None:
             await asyncio.wait({connecting}, timeout=patience_s * _LOGIN_TIMES)
         if not connecting.done():
             raise too_slow(attempt, patience_s)
-        connection = connecting.result()
-        return connection
+        link = _Link(way.hop.target, connecting.result(), proxy)
+        return link
     finally:
-        if connection is None:
+        if link is None:
             await _abandon(connecting)
-            if sock is not None:
-                sock.close()
+            await _give_back(sock, proxy)
+            attempt.proxy_said = proxy.stderr_excerpt() if proxy is not None else ""
+
+
+async def _give_back(sock: socket.socket | None, proxy: Proxy | None) -> None:
+    if sock is not None:
+        sock.close()
+    if proxy is not None:
+        await proxy.close()
 
 
 async def _abandon(connecting: asyncio.Task[asyncssh.SSHClientConnection]) -> None:
@@ -192,10 +205,10 @@ async def _look_for_a_key_of_another_kind(attempt: Attempt, known: KnownHosts, w
     expected = {entry.key for entry in known.entries(host) if entry.role == "key"}
     if not expected:
         return
-    sock = None
+    sock, proxy = None, None
     try:
         async with asyncio.timeout(way.options.connect_timeout_s):
-            sock = await way.socket()
+            sock, proxy = await way.open()
             offered = await asyncssh.get_server_host_key(
                 host.name,
                 host.port,
@@ -206,8 +219,7 @@ async def _look_for_a_key_of_another_kind(attempt: Attempt, known: KnownHosts, w
     except (TransportFault, OSError, ValueError, asyncssh.Error):
         return  # the first fault stands
     finally:
-        if sock is not None:
-            sock.close()
+        await _give_back(sock, proxy)
     if offered is not None and offered not in expected:
         raise refused(host, known, offered)
 
@@ -235,6 +247,8 @@ async def _close_all(chain: list[_Link]) -> None:
             pass
         finally:
             connection.abort()
+            if link.proxy is not None:
+                await link.proxy.close()
 
 
 class SshSession:
@@ -280,7 +294,8 @@ class SshSession:
 
     def stats(self) -> WireStats:
         """Of the connection's own socket; through a jump host or a ProxyCommand it has none."""
-        sock = self._connection.get_extra_info("socket") if len(self._chain) == 1 else None
+        direct = len(self._chain) == 1 and self._chain[0].proxy is None
+        sock = self._connection.get_extra_info("socket") if direct else None
         return wire_stats(sock) if sock is not None else WireStats()
 
     async def close(self) -> None:

@@ -53,7 +53,8 @@ class Hop(Value, frozen=True, kw_only=True):
     user: str
     key_alias: str | None  # HostKeyAlias
     jump: tuple[Target, ...]
-    own_dialling: bool  # False: a ProxyCommand or CanonicalizeHostname leaves the way there to asyncssh
+    proxy: str | None  # ProxyCommand
+    canonical: bool  # CanonicalizeHostname: which host it is in the end is left to asyncssh
     family: int
     bind: str | None
     known_hosts: tuple[str, ...]
@@ -116,7 +117,8 @@ def _read_hop(target: Target, options: SshOptions, files: tuple[str, ...]) -> Ho
         user=read.username,
         key_alias=read.host_key_alias,
         jump=tuple(_jump_target(one) for one in jump.split(",") if one),
-        own_dialling=not (read.proxy_command or read.canonicalize_hostname),
+        proxy=cast("str | None", read.config.get("ProxyCommand")),
+        canonical=bool(read.canonicalize_hostname),
         family=socket.AddressFamily(read.family),
         bind=_bind_address(read.local_addr),
         known_hosts=_known_hosts_files(options, read),

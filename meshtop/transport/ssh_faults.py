@@ -69,6 +69,7 @@ class Attempt:
     by_way_of: Target | None = None
     witness: Witness = field(default_factory=Witness)
     agent_keys: int | None = None  # None: no agent answered
+    proxy_said: str = ""  # a ProxyCommand's standard error
 
     @property
     def where(self) -> str:
@@ -117,6 +118,10 @@ def _broken_off(said: str, attempt: Attempt, code: int | None = None) -> Transpo
         return _login_refused(attempt, "the server stopped listening after too many keys")
     if code == errno.ETIMEDOUT:
         return _fault("timed-out", attempt, "stopped answering during the login", "is the line up?")
+    if witness.greeting is None and attempt.hop.proxy is not None:
+        complaint = f"; it said: {attempt.proxy_said}" if attempt.proxy_said else ""
+        cure = f"{attempt.ssh_command} must work with the same ProxyCommand"
+        return _fault("protocol", attempt, f"is not reached by its ProxyCommand{complaint}", cure)
     if witness.greeting is None:
         cure = "is it the right port? An overloaded sshd (MaxStartups) and a ban (fail2ban) look the same"
         return _fault("protocol", attempt, f"does not speak SSH, or broke off before its greeting: {said}", cure)

@@ -164,16 +164,19 @@ async def test_a_proxy_command_leads_to_the_node(
     server = openssh()
     relay = ssh_site.folder / "relay.py"
     relay.write_text(RELAY)
-    ssh_site.write_config(
-        f"Host node\n    HostName 127.0.0.1\n    Port {server.port}\n    ProxyCommand {sys.executable} {relay} %h %p\n"
-    )
+    command = f"{sys.executable} '{relay}' %h %p || true"  # as ssh, by a shell
+    ssh_site.write_config(f"Host node\n    HostName 127.0.0.1\n    Port {server.port}\n    ProxyCommand {command}\n")
+    before = set(psutil.Process().children())
     session = await transport("node").connect()
-    assert await (await session.open("echo hello")).read() == b"hello\n"
+    channel = await session.open("for n in 1 2 3 4 5; do echo hello; sleep 0.05; done")
+    received = b""
+    while data := await channel.read():
+        received += data
+    assert received == b"hello\n" * 5
     assert session.stats() == WireStats()
-    relays = psutil.Process().children()
+    assert set(psutil.Process().children()) - before
     await session.close()
-    await asyncio.to_thread(psutil.wait_procs, [process for process in relays if "relay.py" in str(process)], 2)
-    assert not [process for process in psutil.Process().children() if "relay.py" in str(process.cmdline())]
+    assert set(psutil.Process().children()) - before == set()
     assert capfd.readouterr() == ("", "")
 
 
@@ -181,12 +184,28 @@ RELAY = """
 import os, select, socket, sys
 far = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 while True:
+    print("relay: a warning", file=sys.stderr, flush=True)
     for ready in select.select([0, far], [], [])[0]:
         data = os.read(0, 65536) if ready == 0 else far.recv(65536)
         if not data:
             sys.exit()
         far.sendall(data) if ready == 0 else os.write(1, data)
 """
+
+
+async def test_a_proxy_command_that_fails_is_told_with_its_words(ssh_site: Any, fault: Fault) -> None:
+    ssh_site.write_config("Host node\n    ProxyCommand no-such-relay %h\n")
+    told = await fault("node")
+    assert told.kind == "protocol"
+    assert "is not reached by its ProxyCommand" in told.reason
+    assert "no-such-relay: not found" in told.reason
+
+
+async def test_a_proxy_command_that_hangs_is_given_up(ssh_site: Any, fault: Fault) -> None:
+    before = set(psutil.Process().children())
+    ssh_site.write_config("Host node\n    ProxyCommand sleep 1000\n")
+    assert (await fault("node", connect_timeout_s=0.2)).kind == "timed-out"
+    assert set(psutil.Process().children()) - before == set()
 
 
 async def test_no_cipher_in_common(ssh_site: Any, openssh: Servers, fault: Fault) -> None:
