@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
@@ -66,7 +67,7 @@ class MeshtopApp(App[None]):
         self.animation_level = "none"  # nothing here moves for its own sake
         self.frozen_at: float | None = None
         self._background = background
-        self._background_done = asyncio.Event()
+        self._background_task: asyncio.Future[None] | None = None
         self._ticks = ticks
         self._pace = Pace()
         self._paint_pending = False
@@ -96,30 +97,29 @@ class MeshtopApp(App[None]):
         """So that Textual's own themes, which know nothing of links, can be shown too."""
         return theme.emergency_theme().base.variables
 
+    def get_default_screen(self) -> Screen[None]:
+        return OverviewScreen()
+
     # ── from the start to the end ────────────────────────────────────────────────────────────────────────────────
 
     def on_mount(self) -> None:
         self._undo_signals = terminal.on_ending_signals(self._interrupted)
-        self.push_screen(OverviewScreen())
         for problem in self._theme_problems:
             self.say(problem, severity="warning")
         self.source.subscribe(self._source_changed)
         self.set_interval(HEARTBEAT_S / 2, self._heartbeat)
         if self._background is not None:
-            self.run_worker(self._run_background(self._background), name="background", exit_on_error=True)
-        else:
-            self._background_done.set()
+            self._background_task = asyncio.ensure_future(self._background())
+            # The worker is how Textual learns of an error. Ending it must not touch the task: what is cancelled twice
+            # is interrupted in its clean-up.
+            self.run_worker(_shielded(self._background_task), name="background", exit_on_error=True)
 
     async def on_unmount(self) -> None:
         self._undo_signals()
-        self.workers.cancel_all()
-        await self._background_done.wait()
-
-    async def _run_background(self, background: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await background()
-        finally:
-            self._background_done.set()
+        if self._background_task is not None and not self._background_task.done():
+            self._background_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._background_task
 
     def _interrupted(self) -> None:
         self.exit(return_code=INTERRUPTED)
@@ -209,11 +209,9 @@ class MeshtopApp(App[None]):
 
     def action_log_screen(self) -> None:
         self.push_screen(LogScreen())
-        self.call_after_refresh(self.repaint)
 
     async def action_back(self) -> None:
         await self.pop_screen()
-        self.repaint()
 
     def send(self, command: Command) -> bool:
         """Ask the source for something; if it refuses, say why."""
@@ -230,8 +228,6 @@ class MeshtopApp(App[None]):
             self.glyphs.text(text), severity="warning" if severity == "warning" else "information", markup=False
         )
 
-    def on_screen_resume(self) -> None:
-        self.repaint()
 
-    def get_default_screen(self) -> Screen[None]:
-        return Screen(id="_default")
+async def _shielded(task: asyncio.Future[None]) -> None:
+    await asyncio.shield(task)

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import math
 import sys
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -307,18 +308,23 @@ def main() -> int:
     parser.add_argument("--ascii", action="store_true", default=None)
     parser.add_argument("--stop-after", type=int, help="give nothing new from this tick on")
     parser.add_argument("--fail-after", type=float, help="raise in the background after so many seconds")
+    parser.add_argument("--pulse", type=Path, help="write the time into this file ten times a second")
     options = parser.parse_args()
     source = LiveScript(options.nodes, tuple(filter(None, options.down.split(","))), options.stop_after)
 
+    async def pulse() -> None:
+        while options.pulse is not None:
+            with options.pulse.open("a", encoding="ascii") as file:
+                file.write(f"{time.monotonic()}\n")
+            await asyncio.sleep(0.1)
+
     async def background() -> None:
         try:
-            async with asyncio.timeout(options.fail_after):
+            async with asyncio.timeout(options.fail_after), asyncio.TaskGroup() as group:
+                group.create_task(pulse())
                 await source.run()
         except TimeoutError:
             raise RuntimeError("the script was told to fail") from None
-        finally:
-            await asyncio.sleep(0.05)
-            sys.stderr.write("script cleaned up\n") if not sys.stderr.isatty() else None
 
     app = MeshtopApp(
         source, theme=options.theme, theme_dir=options.theme_dir, ascii=options.ascii, background=background

@@ -25,5 +25,9 @@ class SceneScreen(Screen[None]):
     def meshtop(self) -> MeshtopApp:
         return cast("MeshtopApp", self.app)
 
+    def on_screen_resume(self) -> None:
+        """What was below a dialog or another screen was not painted meanwhile."""
+        self.show(self.meshtop.scene())
+
     def on_resize(self) -> None:
         self.show(self.meshtop.scene())
