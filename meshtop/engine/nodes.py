@@ -172,7 +172,6 @@ class NodeRecord:
     def receive(self, event: FrameReceived) -> list[LinkEvent]:
         """Take in one frame; the ``link`` events of the intervals that it completes."""
         frame = event.frame
-        self.unparsed += frame.unparsed
         if not (0 <= frame.uptime_s < _MAX_UPTIME_S and _MIN_INTERVAL_S <= frame.interval_s <= _MAX_INTERVAL_S):
             self.unparsed += 1
             return []
@@ -181,6 +180,7 @@ class NodeRecord:
         if frame.seq <= stream.seq:
             return []  # seen before; or it was overtaken, and what it counted is in the later ones
         stream.seq = frame.seq
+        self.unparsed += frame.unparsed
         boot.clock.received(event.at, frame.uptime_s)
         newest_before = boot.newest
         self._learn(frame, boot, stream)

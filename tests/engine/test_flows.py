@@ -77,6 +77,19 @@ def test_a_socket_that_was_missing_for_a_moment_is_not_new(table, build):
     assert acked(table.fold(build.changed(build.socket(acked=9_000_500)), 1.0)) == 500
 
 
+def test_a_socket_that_moved_to_another_row_is_not_gone(table, build):
+    table.fold(build.full(build.socket(acked=100)), 1.0)
+    moved = build.socket(acked=150)
+    assert acked(table.fold(build.changed(moved, gone=[moved.id]), 1.0)) == 50
+    assert table.gauges(LINK).flows == 1
+
+
+def test_where_the_baseline_stands_the_syn_is_told_apart(table, build):
+    """Another chain may count these from zero, up to here."""
+    table.fold(build.full(build.socket(acked=1001, bytes_sent=1000), build.socket(local_port=2, acked=1)), 1.0)
+    assert sorted(cumulative[0] - no_data for cumulative, no_data in table.standing().values()) == [0, 1000]
+
+
 def test_a_socket_that_goes_keeps_what_it_moved(table, build):
     table.fold(build.full(build.socket(acked=0)), 1.0)
     moved = table.fold(build.changed(build.socket(acked=100)), 1.0)

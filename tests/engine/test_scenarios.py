@@ -6,7 +6,16 @@ import msgspec
 import pytest
 
 from meshtop.engine.snapshot import LinkEvent, LogEvent, NodeEvent
-from meshtop.model import BaselinesForgotten, LinkKey, Mark, OperatorPing, SessionChanged, SessionStats, Thresholds
+from meshtop.model import (
+    BaselinesForgotten,
+    IntervalAsked,
+    LinkKey,
+    Mark,
+    OperatorPing,
+    SessionChanged,
+    SessionStats,
+    Thresholds,
+)
 
 
 def links_of(told, dst="a", path="vpn"):
@@ -526,6 +535,120 @@ def test_five_frames_a_second_with_one_ping_a_second(story):
             states.add(s.state())
     assert states == {"ok"}
     assert s.node().samples == 50
+
+
+def test_three_long_round_trips_in_a_row_are_degraded_however_many_frames_lie_between(story):
+    s = story(interval_s=0.2)
+    s.begin()
+    for number, rtt in enumerate([38.0] * 8 + [100.0] * 3, start=1):
+        for part in range(5):
+            s.second(None, pings=(s.pinger.reply(number, rtt),) if part == 0 else ())
+    assert s.state() == "degraded"
+
+
+def test_a_frame_that_comes_twice_counts_once(story, build):
+    s = story()
+    s.begin()
+    frame = s.probe.frame(1001.0, build.changed(total=0), pings=(s.pinger.start(),), unparsed=3)
+    assert s.receive(s.probe.sent(frame))
+    assert s.receive(s.probe.sent(frame)) == ()
+    s.uptime = 1001.0
+    assert (s.node().unparsed, s.node().samples) == (3, 2)
+
+
+def test_the_pings_of_a_frame_belong_to_its_own_interval_not_to_the_one_that_closes_a_gap(story, build):
+    s = story()
+    s.begin()
+    s.second()
+    fresh = build.Probe(name="probe-2", connection=2)
+    s.receive(fresh.tell(1004.5, build.full()))
+    told = []
+    for uptime, seq in ((1002.0, 2), (1003.0, 3), (1004.0, 4)):
+        told += s.receive(s.probe.tell(uptime, build.changed(total=0), pings=(s.pinger.reply(seq, 30.0 + seq),)))
+    assert [(event.interval_s, event.rtt_ms) for event in links_of(told)] == [
+        (1.0, 32.0),
+        (1.0, 33.0),
+        (1.0, 34.0),
+        (0.5, None),
+    ]
+
+
+def test_pings_that_a_nat_answers_say_nothing_of_the_node_behind_it(story, build):
+    s = story()
+    router = build.Pinger(1000.0, target="198.51.100.33")
+    s.begin()
+    s.second(pings=(router.start(),))
+    for seq in range(1, 9):
+        s.second(pings=(router.reply(seq, 5.0),))
+    link = s.link("c", "public")
+    assert (link.rtt_ms, link.rtt_baseline_ms, link.state) == (None, None, "no-data")
+
+
+def test_late_frames_change_nothing_of_the_present(story, build):
+    s = story()
+    s.begin(build.full(build.socket(acked=0)))
+    for k in range(1, 9):
+        s.second(sockets=build.changed(build.socket(acked=k)))
+    fresh = build.Probe(name="probe-2", connection=2)
+    pinger = build.Pinger(1030.0)
+    s.receive(fresh.tell(1030.0, build.full(build.socket(acked=50)), pings=(pinger.start(),)))
+    for k in range(1, 4):
+        s.receive(fresh.tell(1030.0 + k, build.changed(build.socket(acked=50 + k)), pings=(pinger.reply(k),)))
+    s.uptime = 1033.0
+    assert s.state() == "ok"
+    # The old one tells of a time when nothing was answered and nothing moved.
+    told = []
+    for k in range(9, 21):
+        frame = s.probe.frame(1000.0 + k, build.changed(total=1))
+        told += s.receive(s.probe.sent(frame, received_uptime_s=1033.0))
+    assert [event.state for event in links_of(told)][-1] == "down"
+    assert {event.flows for event in links_of(told)} == {None}  # those of then are not known
+    assert not any(isinstance(event, LogEvent) for event in told)
+    assert (s.state(), s.link().flows) == ("ok", 1)
+
+
+def test_a_changed_interval_makes_no_missed_samples(story, build):
+    s = story(interval_s=5.0)
+    s.begin()
+    for _ in range(3):
+        s.second(None)
+    s.probe.interval_s = 1.0
+    s.uptime += 4.0
+    for _ in range(3):
+        s.second(None)
+    assert s.node(window_s=30.0).missed == 0
+
+
+def test_samples_of_a_silent_node_are_missed(story):
+    s = story()
+    s.begin()
+    for _ in range(5):
+        s.second()
+    assert s.node(s.now + 2.9).missed == 0  # they may be on their way
+    assert s.node(s.now + 6.0).missed == 5
+
+
+def test_a_slower_pace_that_was_asked_for_does_not_look_like_silence(story):
+    s = story()
+    s.begin()
+    s.second()
+    s.receive(IntervalAsked(at=s.now, interval_s=10.0))
+    assert s.node(s.now + 11.0).state == "up"
+    assert s.node(s.now + 31.0).state == "silent"
+    s.receive(IntervalAsked(at=s.now, interval_s=0.2))
+    assert s.node(s.now + 2.0).state == "up"
+
+
+def test_only_small_probes_are_marked_in_the_trail(story, build):
+    s = story()
+    big = build.Pinger(1000.0, payload=1200, interval_s=5.0)
+    s.begin()
+    s.second(pings=(big.start(),))
+    for _ in range(14):
+        s.second()
+    assert s.link(window_s=20.0).loss_full_pct == 100.0
+    assert s.state() == "lossy"  # two of two at full size, none of the small ones
+    assert not any(point.lost for point in s.engine.view(s.now).trails[LinkKey("e", "a", "vpn")])
 
 
 def test_the_same_events_give_the_same_snapshot(story, build):
