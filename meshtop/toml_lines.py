@@ -132,8 +132,11 @@ class _Scanner:
         elif char == "{":
             self._inline_table(path)
         else:
+            start = self.at
             while self.at < len(self.text) and self.text[self.at] not in _SCALAR_END:
                 self.at += 1
+            if start == self.at:
+                raise ValueError("no value here")  # every step moves on, whatever the text is
 
     def _array(self, path: KeyPath) -> None:
         self.at += 1

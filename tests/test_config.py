@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meshtop import config
@@ -215,6 +215,12 @@ toml_soup = st.text(alphabet="ab=.\"'[]{},#\n \\1", max_size=60)
 
 
 @given(toml_soup)
+@example("a=[}")
+@example("a={]}")
+@example("a=[[,}]")
+@example("[[a]]\n[a")
+@example("a.=1")
+@example("=")
 def test_no_text_breaks_the_reader(text: str) -> None:
     Lines(text)
     try:
