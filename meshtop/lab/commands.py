@@ -17,7 +17,8 @@ from meshtop.lab import registry
 from meshtop.lab.clear import clear, clear_all
 from meshtop.lab.faults import KINDS, NETS
 from meshtop.lab.netns import LabError
-from meshtop.lab.network import OVERLAYS, SSHD_KINDS, Lab
+from meshtop.lab.network import SSHD_KINDS, Lab
+from meshtop.lab.overlay import OVERLAYS
 from meshtop.lab.report import status_json, status_text
 
 P = ParamSpec("P")
@@ -58,6 +59,7 @@ def lab_group() -> None:
       meshtop -c "$(meshtop lab up)"        … and opens the monitor on it
       meshtop lab exec a iperf3 -s -1 -D
       meshtop lab exec e iperf3 -c 10.10.10.1 -P 8
+      meshtop lab overlay striped:8
       meshtop lab fault e loss 0.5% --path public
       meshtop lab heal
       meshtop lab down
@@ -71,12 +73,13 @@ def lab_group() -> None:
 @click.option(
     "--sshd", default="asyncssh", show_default=True, type=click.Choice(SSHD_KINDS), help="The nodes' SSH server."
 )
+@click.option("--nat", default="", metavar="SITES", help="These are behind NAT on public, such as d,e.")
 @_plain_errors
-def up(name: str, directory: Path | None, overlay: str, sshd: str) -> None:
+def up(name: str, directory: Path | None, overlay: str, sshd: str, nat: str) -> None:
     """Bring a lab up; print the path of its meshtop.toml and nothing else."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        lab = Lab.up(name, directory, sshd=sshd, overlay=overlay)
+        lab = Lab.up(name, directory, sshd=sshd, overlay=overlay, nat=[site for site in nat.split(",") if site])
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # cleared up already
     click.echo(lab.config_path)
@@ -124,6 +127,24 @@ def exec_(name: str, node: str, command: tuple[str, ...]) -> None:
     argv = Lab.open(name).command(node, command)
     sys.stdout.flush()
     os.execvp(argv[0], argv)  # noqa: S606  # in our place: signals, terminal and exit code are then the command's own
+
+
+@lab_group.command()
+@_name
+@click.argument("kind", metavar="|".join(OVERLAYS))
+@_plain_errors
+def overlay(name: str, kind: str) -> None:
+    """Switch what carries the overlay, while the lab runs.
+
+    \b
+    direct      the WAN itself
+    udp         each packet in a datagram
+    tcp1        all in one TCP connection to the hub
+    striped:N   spread over N TCP connections, 2 to 32; small ICMP has one of its own
+    """
+    late = Lab.open(name).set_overlay(kind)
+    if late:
+        click.echo(f"the tunnel of {', '.join(late)} is not up yet; it goes on trying", err=True)
 
 
 def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> None:

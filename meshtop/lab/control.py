@@ -17,8 +17,8 @@ MAX_LINE_BYTES = 1 << 20
 
 
 class Request(Value, frozen=True, kw_only=True):
-    """``heal`` takes away the faults that fit ``target``, ``kind`` and ``net``; None fits all. ``release`` lets go of the
-    sites' devices of ``net``, so that other processes may attach to them; ``attach`` takes them back."""
+    """``heal`` takes away the faults that fit ``target``, ``kind`` and ``net``; None fits all. ``release`` lets go of
+    the sites' devices of ``net``, so that other processes may attach to them; ``attach`` takes them back."""
 
     op: Literal["status", "fault", "heal", "stop", "release", "attach"]
     fault: FaultRequest | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from meshtop.lab.netns import LabError
-from meshtop.lab.plan import MESH_NAME, MGMT, PUBLIC, VPN, LabPlan
+from meshtop.lab.plan import MESH_NAME, MGMT, OUTER_PORT, PUBLIC, VPN, LabPlan
 
 NAMES = ("meshtop.toml", "ssh_config", "known_hosts", "wan.json", "keys", "logs")
 USER = "root"
@@ -92,19 +92,23 @@ known_hosts = {json.dumps(f"{directory}/known_hosts")}
 
 [paths.{VPN}]
 kind = "overlay"
+outer_ports = [{OUTER_PORT}]
 
 [paths.{PUBLIC}]
 kind = "underlay"
 """
     ]
     for site in plan.sites:
-        addresses = ", ".join(f'{net} = "{plan.address(net, site.name)}"' for net in (VPN, PUBLIC))
-        parts.append(f"""\
+        addresses = ", ".join(f'{net} = "{plan.seen_address(net, site.name)}"' for net in (VPN, PUBLIC))
+        parts.append(
+            f"""\
 [nodes.{site.name}]
 ssh = "{site.name}"
 label = "{site.label}"
 up = "{site.up_bps // 1_000_000}M"
 down = "{site.down_bps // 1_000_000}M"
 address = {{ {addresses} }}
-""")
+"""
+            + (f'nat = ["{PUBLIC}"]\n' if site.name in plan.nat else "")
+        )
     return "\n".join(parts)

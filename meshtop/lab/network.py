@@ -11,6 +11,7 @@ A lab lives in processes of its own and outlives the object that made it, unless
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import select
 import shutil
@@ -26,19 +27,20 @@ from typing import IO, Self
 import msgspec
 
 import meshtop
-from meshtop.lab import files, registry
+from meshtop.lab import files, overlay, registry
 from meshtop.lab.clear import clear
 from meshtop.lab.control import Reply, Request, WanStatus, ask
 from meshtop.lab.faults import FaultRequest
 from meshtop.lab.netns import LabError, add_namespaces, congestion_available, namespace_pids, set_up_ports
-from meshtop.lab.plan import MGMT, LabPlan
+from meshtop.lab.overlay import DIRECT, TunnelProcess, parse_overlay, tunnel_argv, tunnel_roles
+from meshtop.lab.plan import CASE, HUB, MGMT, VPN, LabPlan
 from meshtop.lab.registry import LabRecord, ProcessRef, end_processes, process_ref, process_start
 from meshtop.lab.sshd_config import PORT, PRIVSEP_DIR, openssh_config, openssh_path
 
 READY_WAIT_S = 15.0  # a start takes about one second; a machine under load may take several
 CONGESTION = "cubic"  # what nearly every server uses; the machine's own default may be another
 SSHD_KINDS = ("asyncssh", "openssh")
-OVERLAYS = ("direct",)
+CONNECT_WAIT_S = 5.0  # a tunnel connects within a few round trips, or something is in its way
 
 
 class Lab:
@@ -46,7 +48,7 @@ class Lab:
 
     def __init__(self, record: LabRecord) -> None:
         self.record = record
-        self.plan = LabPlan(index=record.index)
+        self.plan = LabPlan(index=record.index, nat=record.nat)
         self._children: list[subprocess.Popen[bytes]] = []  # those that we have started, to be waited for
 
     # ── Up and down ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -58,14 +60,17 @@ class Lab:
         directory: Path | None = None,
         *,
         sshd: str = "asyncssh",
-        overlay: str = "direct",
+        overlay: str = DIRECT,
+        nat: Sequence[str] = (),
     ) -> Self:
-        """Make a lab and wait until all of it answers. Raises LabError; nothing is then left."""
-        _check(name, sshd, overlay)
+        """Make a lab and wait until all of it answers. Raises LabError; nothing is then left.
+
+        Nobody can open connections to the sites ``nat`` on the public network."""
+        _check(name, sshd, overlay, nat)
         record = registry.claim(name, directory, process_ref(os.getpid()))
         lab = cls(record)
         try:
-            lab._build(sshd, overlay)
+            lab._build(sshd, overlay, tuple(sorted(set(nat))))
         except BaseException:  # an interruption too leaves nothing
             lab.down()
             raise
@@ -99,10 +104,11 @@ class Lab:
     ) -> None:
         await asyncio.to_thread(self.down)
 
-    def _build(self, sshd: str, overlay: str) -> None:
+    def _build(self, sshd: str, carrier: str, nat: tuple[str, ...]) -> None:
         available = congestion_available()
         congestion = CONGESTION if CONGESTION in available else ""
-        self._change(sshd=sshd, overlay=overlay, congestion=congestion)
+        self._change(sshd=sshd, nat=nat, congestion=congestion)
+        self.plan = LabPlan(index=self.record.index, nat=nat)
         files.prepare(self.dir)
         self._change(owns_files=True)
         files.write_files(self.dir, self.plan)
@@ -113,11 +119,18 @@ class Lab:
         waits = [self._start_wan(), *(self._start_sshd(site.name) for site in self.plan.sites)]
         for wait in waits:
             wait.until_ready()
+        if carrier != DIRECT:
+            self.set_overlay(carrier)
         self._change(complete=True)
 
     def _change(self, **values: object) -> None:
-        self.record = msgspec.structs.replace(self.record, **values)
-        self.record.save()
+        self.record = registry.amend(self.record, lambda latest: msgspec.structs.replace(latest, **values))
+
+    def _add_process(self, role: str, ref: ProcessRef) -> None:
+        def add(latest: LabRecord) -> LabRecord:
+            return msgspec.structs.replace(latest, processes={**latest.processes, role: ref})
+
+        self.record = registry.amend(self.record, add)
 
     def _start(self, role: str, argv: Sequence[str], *, ready_fd: bool) -> _Wait:
         log = self.dir / "logs" / f"{role.replace(':', '-')}.log"
@@ -135,7 +148,13 @@ class Lab:
             )
         os.close(write_end)
         self._children.append(child)
-        self._change(processes={**self.record.processes, role: process_ref(child.pid)})
+        try:
+            self._add_process(role, process_ref(child.pid))
+        except LabError:  # taken down meanwhile: nobody else will ever know of this process
+            os.close(read_end)
+            child.kill()
+            child.wait()
+            raise
         return _Wait(role, log, os.fdopen(read_end, "rb", buffering=0), child)
 
     def _start_wan(self) -> _Wait:
@@ -165,6 +184,53 @@ class Lab:
             str(keys / "authorized_keys"),
         ]
         return self._start(role, argv, ready_fd=True)
+
+    # ── The overlay ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def set_overlay(self, text: str) -> list[str]:
+        """Switch the overlay: ``direct``, ``udp``, ``tcp1`` or ``striped:N``. Returns the nodes whose tunnel has not
+        come up yet (something is in its way; it goes on trying)."""
+        kind = parse_overlay(text)
+        with overlay.lock_path(self.record).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # First, so that the status says which processes are missing when this is killed half-way.
+            self._change(**({} if kind is None else {"overlay": text}))
+            self._end_tunnels()
+            overlay.set_mtu(self.plan, kind)
+            if kind is None:
+                self._ask(Request(op="attach", net=VPN))
+                self._change(overlay=DIRECT)
+                return []
+            self._ask(Request(op="release", net=VPN))
+            return self._start_tunnels(text)
+
+    def tunnels(self) -> list[TunnelProcess]:
+        """The overlay's processes; none where the WAN itself carries it."""
+        return overlay.tunnel_processes(registry.current(self.record) or self.record, self.plan)
+
+    def _start_tunnels(self, text: str) -> list[str]:
+        late = []
+        hub, *clients = tunnel_roles(self.plan)
+        self._start_tunnel(hub, text).until_ready()
+        waits = [self._start_tunnel(role, text) for role in clients]
+        give_up_at = time.monotonic() + CONNECT_WAIT_S
+        for wait in waits:
+            if not wait.until_connected(give_up_at):
+                late.append(wait.role.removeprefix(overlay.ROLE))
+        return late
+
+    def _start_tunnel(self, role: str, text: str) -> _Wait:
+        return self._start(role, tunnel_argv(self.plan, role.removeprefix(overlay.ROLE), text), ready_fd=True)
+
+    def _end_tunnels(self) -> None:
+        ends = {role: ref for role, ref in self.record.processes.items() if role.startswith(overlay.ROLE)}
+        end_processes(list(ends.values()))
+
+        def without(latest: LabRecord) -> LabRecord:
+            kept = {role: ref for role, ref in latest.processes.items() if ends.get(role) != ref}
+            return msgspec.structs.replace(latest, processes=kept)
+
+        self.record = registry.amend(self.record, without)
 
     # ── What it has ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -273,8 +339,21 @@ class _Wait:
         with self.ready:
             came = self._port_answers() if self.address else self._says_so()
         if not came:
-            said = self.log.read_text(errors="replace").strip().splitlines()[-5:]
-            raise LabError(f"the lab's {self.role} did not start: " + (" | ".join(said) or "it said nothing"))
+            raise LabError(self._complaint())
+
+    def until_connected(self, give_up_at: float) -> bool:
+        """Whether it has said so by then. Raises LabError when it has ended."""
+        self._give_up_at = give_up_at
+        with self.ready:
+            if self._says_so():
+                return True
+            if self.child.poll() is None:
+                return False
+            raise LabError(self._complaint())
+
+    def _complaint(self) -> str:
+        said = self.log.read_text(errors="replace").strip().splitlines()[-5:]
+        return f"the lab's {self.role} did not start: " + (" | ".join(said) or "it said nothing")
 
     def _says_so(self) -> bool:
         readable, _, _ = select.select([self.ready], [], [], max(0.0, self._give_up_at - time.monotonic()))
@@ -291,7 +370,7 @@ class _Wait:
         return False
 
 
-def _check(name: str, sshd: str, overlay: str) -> None:
+def _check(name: str, sshd: str, carrier: str, nat: Sequence[str]) -> None:
     """Before anything is made: what would fail later, in plain words."""
     if os.geteuid() != 0:
         raise LabError("the lab needs root: it makes network namespaces and TUN devices")
@@ -303,8 +382,11 @@ def _check(name: str, sshd: str, overlay: str) -> None:
         raise LabError("`ip` is not installed; on Debian and Ubuntu: apt-get install iproute2")
     if sshd not in SSHD_KINDS:
         raise LabError(f"no SSH server {sshd!r}; there are {', '.join(SSHD_KINDS)}")
-    if overlay not in OVERLAYS:
-        raise LabError(f"no overlay {overlay!r}; there are {', '.join(OVERLAYS)}")
+    parse_overlay(carrier)
+    sites = [site.name for site in CASE if site.name != HUB]
+    if wrong := [name for name in nat if name not in sites]:
+        why = f"{HUB} is where the overlay's clients connect to" if HUB in wrong else f"there is no site {wrong[0]!r}"
+        raise LabError(f"{why}; behind NAT can be {', '.join(sites)}")
     if sshd == "openssh":
         openssh_path()
 

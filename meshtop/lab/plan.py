@@ -29,7 +29,10 @@ QUEUE_MIN_BYTES = 64 * 1024  # what small home routers have at least
 QUEUE_MAX_BYTES = 256 * 1024
 
 PUBLIC_MTU = 1500
-VPN_MTU = 1400  # room for a tunnel's own headers, whatever overlay is in use
+VPN_MTU = 1400  # without a tunnel; those have their own (tunnel.py)
+HUB = "a"  # where the overlay's clients connect to: the case's public entry
+OUTER_PORT = 443  # of the hub: what the tunnels' own sockets are told by
+NAT_HOST = 100  # host part of the public address that all sites behind NAT are seen with
 
 
 class Site(Value, frozen=True, kw_only=True):
@@ -81,6 +84,8 @@ class WanSpec(Value, frozen=True, kw_only=True):
     lines: tuple[LineSpec, ...]
     delays_ms: dict[str, float]  # a site's share
     direct_nets: tuple[str, ...] = (MGMT,)  # neither lines nor delays
+    nat: tuple[str, ...] = ()  # sites behind NAT on the public network
+    nat_address: str = ""
     seed: int = 1
 
 
@@ -94,6 +99,7 @@ class LabPlan(Value, frozen=True, kw_only=True):
 
     index: int
     sites: tuple[Site, ...] = CASE
+    nat: tuple[str, ...] = ()  # sites whose public address nobody can dial
 
     def namespace(self, site: str) -> str:
         return f"{namespace_prefix(self.index)}{site}"
@@ -110,6 +116,13 @@ class LabPlan(Value, frozen=True, kw_only=True):
         if net == VPN:
             return f"10.10.10.{host}"
         return f"198.{18 if net == PUBLIC else 19}.{self.index}.{host}"
+
+    def seen_address(self, net: str, site: str) -> str:
+        """The address that others see a site's packets come from."""
+        return self.nat_address() if net == PUBLIC and site in self.nat else self.address(net, site)
+
+    def nat_address(self) -> str:
+        return f"198.18.{self.index}.{NAT_HOST}"
 
     def ports(self) -> Iterator[PortSpec]:
         for site in self.sites:
@@ -135,7 +148,9 @@ class LabPlan(Value, frozen=True, kw_only=True):
             for site in self.sites
         )
         delays = {site.name: site.delay_ms for site in self.sites} | {OPERATOR: OPERATOR_DELAY_MS}
-        return WanSpec(ports=tuple(self.ports()), lines=lines, delays_ms=delays)
+        return WanSpec(
+            ports=tuple(self.ports()), lines=lines, delays_ms=delays, nat=self.nat, nat_address=self.nat_address()
+        )
 
 
 def namespace_prefix(index: int) -> str:

@@ -12,7 +12,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -39,7 +39,8 @@ class ProcessRef(Value, frozen=True, kw_only=True):
 
 
 class LabRecord(Value, frozen=True, kw_only=True):
-    """A lab, whole or half made. ``processes``: "wan" and "sshd:<node>"."""
+    """A lab, whole or half made. ``processes``: "wan", "sshd:<node>" and, where tunnels carry the overlay,
+    "tunnel:<node>"."""
 
     index: int
     name: str
@@ -52,6 +53,7 @@ class LabRecord(Value, frozen=True, kw_only=True):
     made_privsep_dir: bool = False  # OpenSSH's /run/sshd, where the machine did not have it
     sshd: str = "asyncssh"
     overlay: str = "direct"
+    nat: tuple[str, ...] = ()  # sites that others cannot reach on the public network
     congestion: str = ""
     complete: bool = False
     processes: Mapping[str, ProcessRef] = {}
@@ -82,6 +84,16 @@ def process_start(pid: int) -> int | None:
         return None
     fields = stat[stat.rindex(b")") + 2 :].split()  # the name may hold anything, blanks and brackets too
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """User and system time that a process has used: fields 14 and 15 of /proc/<pid>/stat. None when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def process_ref(pid: int) -> ProcessRef:
@@ -144,6 +156,18 @@ def current(record: LabRecord) -> LabRecord | None:
     """What is known of that lab by now; None when it is gone, though its number may be another's already."""
     found = _read(record.path)
     return found if found is not None and found.created_at == record.created_at else None
+
+
+def amend(record: LabRecord, change: Callable[[LabRecord], LabRecord]) -> LabRecord:
+    """What is known of that lab by now, changed and saved: others may have changed it since ``record`` was read.
+    Raises LabError when it is gone."""
+    with locked():
+        latest = current(record)
+        if latest is None:
+            raise LabError(f"the lab {record.name!r} has been taken down meanwhile")
+        amended = change(latest)
+        amended.save()
+        return amended
 
 
 def _read(path: Path) -> LabRecord | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from meshtop.lab.netns import LabError
 from meshtop.lab.network import Lab
+from meshtop.lab.overlay import missing
 from meshtop.lab.plan import MGMT, PUBLIC, VPN
 from meshtop.units import format_rate
 
@@ -18,6 +19,12 @@ def status_json(lab: Lab) -> dict[str, Any]:
     """The whole state. A WAN that does not answer is told as a warning, with ``wan`` null."""
     record = lab.record
     warnings = []
+    tunnels = lab.tunnels()
+    if gone := missing(tunnels):
+        warnings.append(
+            f"the overlay's process on {', '.join(gone)} does not run;"
+            f" `meshtop lab overlay {record.overlay}` starts all anew"
+        )
     try:
         wan: dict[str, Any] | None = msgspec.to_builtins(lab.status())
     except LabError as error:
@@ -38,6 +45,7 @@ def status_json(lab: Lab) -> dict[str, Any]:
         "dir": record.dir,
         "config": str(record.config),
         "overlay": record.overlay,
+        "tunnels": [tunnel._asdict() for tunnel in tunnels],
         "congestion": record.congestion or "the machine's default",
         "sshd": record.sshd,
         "nodes": _nodes(lab),
@@ -49,6 +57,7 @@ def status_json(lab: Lab) -> dict[str, Any]:
 
 
 def _nodes(lab: Lab) -> list[dict[str, Any]]:
+    record = lab.record
     return [
         {
             "name": site.name,
@@ -56,6 +65,7 @@ def _nodes(lab: Lab) -> list[dict[str, Any]]:
             "namespace": lab.plan.namespace(site.name),
             "up_bps": site.up_bps,
             "down_bps": site.down_bps,
+            "nat": [PUBLIC] if site.name in record.nat else [],
             "address": {net: lab.address(net, site.name) for net in (VPN, PUBLIC, MGMT)},
             "sshd_pids": [ref.pid for ref in lab.sshd_processes(site.name)],
         }
@@ -65,14 +75,16 @@ def _nodes(lab: Lab) -> list[dict[str, Any]]:
 
 def status_text(report: dict[str, Any]) -> str:
     lines = [
-        f"lab {report['name']}  overlay {report['overlay']}  {report['congestion']}  {report['config']}",
+        f"lab {report['name']}  overlay {report['overlay']}{_tunnel_words(report['tunnels'])}"
+        f"  {report['congestion']}  {report['config']}",
         "",
     ]
     for node in report["nodes"]:
         rates = f"{format_rate(node['up_bps'])} up, {format_rate(node['down_bps'])} down"
         addresses = "  ".join(f"{net} {address}" for net, address in node["address"].items())
+        nat = "  behind NAT" if node["nat"] else ""
         sshd = "" if node["sshd_pids"] else "  no SSH server"
-        lines.append(f"  {node['name']}  {node['label']:<10} {rates:<28} {addresses}{sshd}")
+        lines.append(f"  {node['name']}  {node['label']:<10} {rates:<28} {addresses}{nat}{sshd}")
     names = [node["name"] for node in report["nodes"]]
     trips = {(trip["path"], trip["src"], trip["dst"]): trip["rtt_ms"] for trip in report["rtt_ms"]}
     for path in dict.fromkeys(trip["path"] for trip in report["rtt_ms"]):
@@ -85,6 +97,11 @@ def status_text(report: dict[str, Any]) -> str:
         lines.append(_wan_line(wan))
     lines += [f"  warning: {warning}" for warning in report["warnings"]]
     return "\n".join(lines)
+
+
+def _tunnel_words(tunnels: list[dict[str, Any]]) -> str:
+    running = sum(tunnel["alive"] for tunnel in tunnels)
+    return f" ({running} of {len(tunnels)} tunnel processes run)" if tunnels else ""
 
 
 def _fault_lines(faults: list[dict[str, Any]]) -> list[str]:

@@ -7,12 +7,14 @@ frames on a connection of their own, and a bounded queue that is thrown away who
     python -m meshtop.lab.tunnel hub    --tun vpn0 --inner 10.10.10.1 --at 198.18.0.1:443 --kind striped:8
     python -m meshtop.lab.tunnel client --tun vpn0 --inner 10.10.10.5 --at 198.18.0.1:443 --kind striped:8
 
-Prints ``ready`` once the interface exists (hub) or every connection is up (client), and ends with its standard input.
+Prints ``ready`` once it listens (hub) or every connection is up (client), and ends with its standard input. With
+``--ready-fd N`` it writes ``+`` there instead and runs until it is killed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import fcntl
 import ipaddress
@@ -200,8 +202,17 @@ def open_tun(name: str) -> int:
 class Tunnel:
     """The loop of one end. The hub knows a peer for each client, a client knows the hub alone."""
 
-    def __init__(self, role: Literal["hub", "client"], tun: int, inner: str, at: tuple[str, int], kind: Kind) -> None:
+    def __init__(
+        self,
+        role: Literal["hub", "client"],
+        tun: int,
+        inner: str,
+        at: tuple[str, int],
+        kind: Kind,
+        ready_fd: int | None = None,
+    ) -> None:
         self._hub = role == "hub"
+        self._ready_fd = ready_fd
         self._tun = tun
         self._inner = ipaddress.IPv4Address(inner).packed
         self._at = at
@@ -215,8 +226,9 @@ class Tunnel:
         self._ready_said = False
 
     def run(self) -> None:
-        """Until standard input ends."""
-        self._selector.register(sys.stdin, selectors.EVENT_READ, None)
+        """Until standard input ends, or for ever where there is a descriptor to say ``ready`` on."""
+        if self._ready_fd is None:
+            self._selector.register(sys.stdin, selectors.EVENT_READ, None)
         self._selector.register(self._tun, selectors.EVENT_READ, self._from_tun)
         self._start()
         while True:
@@ -329,7 +341,12 @@ class Tunnel:
     def _say_ready(self) -> None:
         if not self._ready_said:
             self._ready_said = True
-            print("ready", flush=True)
+            if self._ready_fd is None:
+                print("ready", flush=True)
+                return
+            with contextlib.suppress(BrokenPipeError):  # nobody waits any more
+                os.write(self._ready_fd, b"+")
+            os.close(self._ready_fd)
 
     # ── packets ──
 
@@ -472,12 +489,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--inner", required=True)
     parser.add_argument("--at", required=True)
     parser.add_argument("--kind", required=True, type=parse_kind)
+    parser.add_argument("--ready-fd", type=int)
     options = parser.parse_args(arguments)
     host, _, port = options.at.rpartition(":")
     # so that ss -p on the node shows what it would in the field
     Path("/proc/self/comm").write_text("vpnserver" if options.role == "hub" else "vpnclient", encoding="ascii")
     tun = open_tun(options.tun)
-    Tunnel(options.role, tun, options.inner, (host, int(port)), options.kind).run()
+    Tunnel(options.role, tun, options.inner, (host, int(port)), options.kind, options.ready_fd).run()
     return 0
 
 

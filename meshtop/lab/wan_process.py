@@ -20,10 +20,12 @@ import msgspec
 from meshtop.lab.control import LineStatus, Reply, Request, RoundTrip, WanStatus
 from meshtop.lab.faults import FaultError, make_fault
 from meshtop.lab.lateness import LatenessMeter
+from meshtop.lab.nat import Nat
 from meshtop.lab.netns import open_tun
-from meshtop.lab.plan import MGMT, OPERATOR, WanSpec
+from meshtop.lab.plan import MGMT, OPERATOR, PUBLIC, WanSpec
 from meshtop.lab.wan import Line, Wan
 
+NAT = "nat"  # why a packet was dropped
 READ_BYTES = 65536
 RELEASED = -1  # in place of a file descriptor: another process has that device
 READ_BATCH = 32  # packets from one device before others and what is due get their turn: about 0.3 ms
@@ -41,6 +43,7 @@ class WanLoop:
     def __init__(self, spec: WanSpec, control: Path) -> None:
         self.spec = spec
         self.wan = Wan(spec)
+        self._nat = _nat(spec)
         self.running = True
         self.started = time.monotonic()
         self.device_errors = 0
@@ -81,9 +84,16 @@ class WanLoop:
 
     def _read(self, fd: int) -> None:
         port, inject = self._port_of[fd], self.wan.inject
+        nat = self._nat if self.spec.ports[port].net == PUBLIC else None
         try:
             for _ in range(READ_BATCH):
                 data = os.read(fd, READ_BYTES)
+                if nat is not None:
+                    translated = nat.translate(data)
+                    if translated is None:
+                        self.wan.drops[NAT] += 1
+                        continue
+                    data = translated
                 inject(time.monotonic(), port, data)
         except BlockingIOError:
             pass
@@ -199,6 +209,11 @@ class WanLoop:
             round_trips=_round_trips(wan),
             faults=tuple(fault.request for fault in wan.faults),
         )
+
+
+def _nat(spec: WanSpec) -> Nat | None:
+    inside = {port.site: port.address for port in spec.ports if port.net == PUBLIC and port.site in spec.nat}
+    return Nat(inside, spec.nat_address) if inside else None
 
 
 def _line_status(line: Line) -> LineStatus:
