@@ -204,6 +204,11 @@ class Lab:
             self._ask(Request(op="release", net=VPN))
             return self._start_tunnels(text)
 
+    @property
+    def overlay(self) -> str:
+        """What carries the overlay now, whoever has switched it."""
+        return (registry.current(self.record) or self.record).overlay
+
     def tunnels(self) -> list[TunnelProcess]:
         """The overlay's processes; none where the WAN itself carries it."""
         return overlay.tunnel_processes(registry.current(self.record) or self.record, self.plan)
@@ -256,7 +261,10 @@ class Lab:
         return self.plan.address(net, node)
 
     def status(self) -> WanStatus:
-        return self._ask(Request(op="status")).status or _no_status()
+        status = self._ask(Request(op="status")).status or _no_status()
+        if self.overlay == DIRECT:
+            return status
+        return msgspec.structs.replace(status, round_trips=overlay.by_the_hub(status.round_trips))
 
     def rtt_ms(self, src: str, dst: str, path: str) -> float:
         """The configured round trip; queueing and serialising come on top."""

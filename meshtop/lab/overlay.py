@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
+from meshtop.lab.control import RoundTrip
 from meshtop.lab.netns import LabError, run
 from meshtop.lab.plan import HUB, OUTER_PORT, PUBLIC, VPN, VPN_MTU, LabPlan
 from meshtop.lab.registry import LabRecord, cpu_seconds
@@ -80,6 +83,21 @@ def tunnel_processes(record: LabRecord, plan: LabPlan) -> list[TunnelProcess]:
 def missing(tunnels: Iterable[TunnelProcess]) -> list[str]:
     """The nodes whose end does not run."""
     return [tunnel.node for tunnel in tunnels if not tunnel.alive]
+
+
+def by_the_hub(trips: tuple[RoundTrip, ...]) -> tuple[RoundTrip, ...]:
+    """Configured round trips where a tunnel carries the overlay: everything goes by the hub's public address."""
+    public = {(trip.src, trip.dst): trip.rtt_ms for trip in trips if trip.path == PUBLIC}
+
+    def leg_ms(site: str) -> float:
+        return 0.0 if site == HUB else public[site, HUB]
+
+    return tuple(
+        msgspec.structs.replace(trip, rtt_ms=round(leg_ms(trip.src) + leg_ms(trip.dst), 3))
+        if trip.path == VPN
+        else trip
+        for trip in trips
+    )
 
 
 def lock_path(record: LabRecord) -> Path:
