@@ -219,24 +219,40 @@ def stream(earlier: Settings, /, for_s: float | None, source: Path | None, recor
 
 
 @cli.command()
+@click.option("--scenario", default="miku", show_default=True, metavar="NAME",
+              help="What goes on in the lab; `meshtop lab scenario --list` shows them.")  # fmt: skip
 @click.option("--no-tui", is_flag=True, help="Print tables instead of drawing a screen.")
 @click.option(
     "--for", "for_s", type=Duration(1.0, _FOR_AT_MOST_S), metavar="TIME", help="With --no-tui: end after that long."
 )
+@record_option
 @common
 @click.pass_obj
-def demo(earlier: Settings, /, no_tui: bool, for_s: float | None, **given: Any) -> int:
-    """A five-node lab on this machine, as root, and the monitor on it. On leaving nothing stays."""
-    from meshtop.commands import screen
+def demo(
+    earlier: Settings, /, scenario: str, no_tui: bool, for_s: float | None, record: Path | None, **given: Any
+) -> int:
+    """A five-node lab on this machine, trouble in it, and the monitor on it. On leaving nothing stays."""
+    from meshtop.commands.demo import Wishes
+    from meshtop.commands.demo import demo as run_demo
+    from meshtop.commands.screen import check_terminal
     from meshtop.lab.netns import LabError
+    from meshtop.lab.scenario import ScenarioError
 
     settings = Settings(earlier, **given)
     if not no_tui:
-        screen.check_terminal()
+        check_terminal()
     settings.start_log(screen=not no_tui)
+    wishes = Wishes(
+        scenario=scenario,
+        look=settings.look(),
+        interval_s=settings.values.get("interval"),
+        tui=not no_tui,
+        for_s=for_s,
+        record=record,
+    )
     try:
-        return screen.demo(settings.look(), settings.values.get("interval"), tui=not no_tui, for_s=for_s)
-    except LabError as error:
+        return run_demo(wishes)
+    except (LabError, ScenarioError) as error:
         raise click.UsageError(str(error)) from None
 
 

@@ -81,6 +81,7 @@ class Monitor:
         self._cpu_pct: float | None = None
         self._rss_bytes: int | None = None
         self._recorder: Recorder | None = None
+        self.notice: str | None = None  # shown by the screens
 
     async def run(self) -> None:
         """Watch until cancelled. Whatever was started is gone when this returns."""
@@ -113,7 +114,7 @@ class Monitor:
 
     def record(self, path: Path) -> None:
         """Write all that comes from here on into a new file. Raises OSError if it cannot be made."""
-        self._recorder = Recorder(path, self._mesh, self._clock.now(), partial(self._say, level="error"))
+        self._recorder = Recorder(path, self._mesh, self._clock.now(), partial(self.say, level="error"))
 
     def listen(self, callback: Callable[[StreamEvent], None]) -> None:
         """Every event of `meshtop stream`, as it happens."""
@@ -138,7 +139,11 @@ class Monitor:
         if mesh.interval_s != self._interval_s:
             mesh = msgspec.structs.replace(mesh, interval_s=self._interval_s)
         return msgspec.structs.replace(
-            view, mesh=mesh, operator_cpu_pct=self._cpu_pct, operator_rss_bytes=self._rss_bytes
+            view,
+            mesh=mesh,
+            notice=self.notice,
+            operator_cpu_pct=self._cpu_pct,
+            operator_rss_bytes=self._rss_bytes,
         )
 
     def subscribe(self, callback: Callable[[], None]) -> None:
@@ -153,12 +158,12 @@ class Monitor:
                 self._interval_s = interval_s
                 self.feed(IntervalAsked(at=self._clock.now(), interval_s=interval_s))
                 self._errand(self._set_interval(interval_s))
-                self._say(f"sampling every {units.spell_duration(interval_s)}")
+                self.say(f"sampling every {units.spell_duration(interval_s)}")
             case AddMark(text=text):
                 self.feed(Mark(at=self._clock.now(), text=text))
             case ResetBaselines():
                 self.feed(BaselinesForgotten(at=self._clock.now()))
-                self._say("baselines forgotten; they are learnt anew")
+                self.say("baselines forgotten; they are learnt anew")
 
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -191,7 +196,7 @@ class Monitor:
             await prober.run()
         except Exception as error:
             _log.exception("the operator's pings ended")
-            self._say(f"the pings from this machine ended: {error!r}", level="error")
+            self.say(f"the pings from this machine ended: {error!r}", level="error")
 
     async def _set_interval(self, interval_s: float) -> None:
         collector = await asyncio.shield(self._ready())
@@ -202,7 +207,8 @@ class Monitor:
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
-    def _say(self, text: str, level: str = "info") -> None:
+    def say(self, text: str, level: str = "info") -> None:
+        """A line for the event log."""
         self.feed(LogLine(at=self._clock.now(), node=None, level="error" if level == "error" else "info", text=text))
 
     def _publish(self, events: tuple[StreamEvent, ...]) -> None:

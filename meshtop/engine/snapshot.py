@@ -148,6 +148,7 @@ class View(Value, frozen=True, kw_only=True):
     trails: Mapping[LinkKey, tuple[TrailPoint, ...]] = {}
     log: tuple[LogLine, ...] = ()
     marks: tuple[Mark, ...] = ()
+    notice: str | None = None  # one line about what is being watched, for who sees it for the first time
     operator_cpu_pct: float | None = None
     operator_rss_bytes: int | None = None
 

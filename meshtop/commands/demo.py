@@ -1,0 +1,179 @@
+"""``meshtop demo``: a scenario on a lab of its own, and the monitor on it.
+
+Where no lab can be made, a recording of one is played.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import click
+import msgspec
+
+from meshtop import compose
+from meshtop.collect.clock import Clock
+from meshtop.commands import plain
+from meshtop.commands.recorded import open_recording
+from meshtop.commands.running import FINE, INTERRUPTED, SIGNALS, beside, run
+from meshtop.commands.screen import Look, show
+from meshtop.config import MeshConfig, load
+from meshtop.lab.netns import LabError
+from meshtop.lab.network import Lab
+from meshtop.lab.play import TrafficError, playing
+from meshtop.lab.scenario import Scenario
+from meshtop.model import Mesh
+from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink
+from meshtop.recording import RecordingReader
+
+TABLE_S = 5.0
+
+FrontEnd = Callable[[Monitor, Mesh], Awaitable[int]]
+
+
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line asked for."""
+
+    scenario: str
+    look: Look
+    interval_s: float | None = None
+    tui: bool = True
+    for_s: float | None = None
+    record: Path | None = None
+
+
+def demo(wishes: Wishes) -> int:
+    """Its exit code; nothing of the lab is left, however it ends. Raises ScenarioError for an unknown scenario, and
+    LabError where there is neither a lab nor a recording."""
+    scenario = Scenario.load(wishes.scenario)
+    front_end = _screen(wishes.look) if wishes.tui else _tables(wishes.for_s)
+    try:
+        return _live(scenario, wishes, front_end)
+    except LabError as error:
+        recording = recording_of(scenario.name)
+        if recording is None:
+            raise
+        click.echo(f"meshtop: no lab on this machine: {error}", err=True)
+        click.echo("meshtop: showing a recording of one instead", err=True)
+        return _recorded(scenario, recording, front_end)
+
+
+def recording_of(scenario: str) -> Path | None:
+    """The recording that comes with meshtop, if there is one."""
+    file = Path(str(files("meshtop.lab"))) / "recordings" / f"{scenario}.mtr"
+    return file if file.is_file() else None
+
+
+def _live(scenario: Scenario, wishes: Wishes, front_end: FrontEnd) -> int:
+    with _signals_as_exceptions(), contextlib.ExitStack() as at_the_end:
+        click.echo(f"meshtop: bringing up five nodes on this machine, overlay {scenario.overlay} …", err=True)
+        lab = at_the_end.enter_context(Lab.up(name=f"demo-{os.getpid()}", overlay=scenario.overlay))
+        at_the_end.callback(_let_nothing_interrupt)  # called before the lab goes down
+        config = load(lab.config_path)
+        if wishes.interval_s is not None:
+            mesh = msgspec.structs.replace(config.mesh, interval_s=wishes.interval_s)
+            config = msgspec.structs.replace(config, mesh=mesh)
+        code = run(lambda: _on_lab(lab, scenario, config, wishes.record, front_end))
+        click.echo("meshtop: taking the lab down …", err=True)
+    return code
+
+
+async def _on_lab(lab: Lab, scenario: Scenario, config: MeshConfig, record: Path | None, front_end: FrontEnd) -> int:
+    monitor = compose.watch(config, record)
+    monitor.notice = _notice(scenario)
+
+    async def story() -> int:
+        async with contextlib.AsyncExitStack() as stack:
+            beginning = asyncio.create_task(stack.enter_async_context(playing(lab, scenario, monitor.say)))
+            beginning.add_done_callback(lambda done: _say_failure(monitor, done))
+            try:
+                return await front_end(monitor, config.mesh)
+            finally:
+                beginning.cancel()
+                await asyncio.wait({beginning})
+
+    return await beside(monitor, story())
+
+
+def _say_failure(monitor: Monitor, done: asyncio.Task[None]) -> None:
+    if done.cancelled():
+        return
+    error = done.exception()
+    if isinstance(error, TrafficError | LabError):
+        monitor.say(f"the scenario could not begin: {error}", level="error")
+
+
+def _recorded(scenario: Scenario, file: Path, front_end: FrontEnd) -> int:
+    with open_recording(file) as reader:
+        monitor = replay_monitor(reader)
+        monitor.notice = f"RECORDING · {_notice(scenario)}"
+        return run(lambda: beside(monitor, _as_coroutine(front_end(monitor, reader.header.mesh))))
+
+
+async def _as_coroutine(awaitable: Awaitable[int]) -> int:
+    return await awaitable
+
+
+def replay_monitor(reader: RecordingReader, speed: float = 1.0) -> Monitor:
+    """A monitor whose nodes are those of a recording, at the pace at which it was made."""
+    from meshtop.collect.replay import Player, ReplayClock
+
+    clock = ReplayClock(reader.first_at, reader.last_at, speed)
+
+    async def connect(sink: Sink, _clock: Clock, _raw_tap: RawTap) -> tuple[Collecting, Probing | None]:
+        return Player(reader, sink, clock, lambda: monitor.say("the recording ends here")), None
+
+    monitor = Monitor(reader.header.mesh, connect, clock)
+    return monitor
+
+
+def _notice(scenario: Scenario) -> str:
+    return f"{scenario.name}: {scenario.hint}"
+
+
+def _screen(look: Look) -> FrontEnd:
+    async def screen(monitor: Monitor, _: Mesh) -> int:
+        return await show(monitor, look)
+
+    return screen
+
+
+def _tables(for_s: float | None) -> FrontEnd:
+    """For people without a screen: the state as text every few seconds."""
+
+    async def tables(monitor: Monitor, mesh: Mesh) -> int:
+        await monitor.settled()
+        click.echo(f"{monitor.notice}\n")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(for_s):
+                while True:
+                    await asyncio.sleep(TABLE_S)
+                    click.echo(plain.table(monitor.snapshot(), mesh) + "\n")
+        return FINE
+
+    return tables
+
+
+@contextlib.contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """Outside the event loop SIGTERM and SIGHUP unwind the stack as SIGINT does, so that a lab in the making goes."""
+
+    def unwind(number: int, frame: object) -> None:
+        raise SystemExit(INTERRUPTED)
+
+    before = {number: signal.signal(number, unwind) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _let_nothing_interrupt() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
