@@ -64,6 +64,7 @@ class Hop(Value, frozen=True, kw_only=True):
     ciphers_set: bool
     config: tuple[str, ...]
     config_named: str | None  # the one file that the operator chose, as ssh -F wants it
+    known_hosts_named: str | None
 
 
 async def read_hop(target: Target, options: SshOptions) -> Hop:
@@ -127,6 +128,7 @@ def _read_hop(target: Target, options: SshOptions, files: tuple[str, ...]) -> Ho
         agent=_agent(read.config.get("IdentityAgent", "SSH_AUTH_SOCK")),
         ciphers_set=read.config.get("Ciphers") is not None,
         config=files,
+        known_hosts_named=options.known_hosts,
         config_named=files[0] if options.config is not None and len(files) == 1 else None,
     )
 

@@ -83,6 +83,8 @@ class Attempt:
         words = ["ssh"]
         if self.hop.config_named is not None:
             words += ["-F", self.hop.config_named]
+        if self.hop.known_hosts_named is not None:
+            words += ["-o", f"UserKnownHostsFile={self.hop.known_hosts_named}"]
         if target.port is not None:
             words += ["-p", str(target.port)]
         return f"`{shlex.join([*words, f'{target.user}@{target.host}' if target.user else target.host])}`"

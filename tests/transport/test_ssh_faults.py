@@ -53,8 +53,11 @@ async def test_known_hosts_of_meshtop_toml_comes_before_that_of_ssh_config(
     ssh_site: Any, openssh: Servers, fault: Fault
 ) -> None:
     server = openssh()  # known to the file that ssh_config names
-    (ssh_site.folder / "empty").touch()
-    assert (await fault(server.target, known_hosts=str(ssh_site.folder / "empty"))).kind == "host-key-unknown"
+    empty = ssh_site.folder / "empty"
+    empty.touch()
+    told = await fault(server.target, known_hosts=str(empty))
+    assert told.kind == "host-key-unknown"
+    assert f"-o UserKnownHostsFile={empty}" in told.cure  # or ssh would note the key elsewhere
 
 
 async def test_a_changed_host_key(ssh_site: Any, openssh: Servers, fault: Fault) -> None:
