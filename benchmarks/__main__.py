@@ -42,7 +42,11 @@ def main() -> int:
             return 2
         return sandbox.enter(sys.argv[1:])
     about = machine()
-    print(f"{about['cpus']} × {about['cpu']}, Linux {about['kernel']}, Python {about['python']}\n", flush=True)
+    print(
+        f"{about['cpus']} × {about['cpu']}, Linux {about['kernel']}, Python {about['python']}, "
+        f"load average {about['load']:.1f}\n",
+        flush=True,
+    )
     failed, over = [], []
     for name in names:
         try:

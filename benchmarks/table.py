@@ -106,6 +106,7 @@ def machine() -> Mapping[str, Any]:
         "cpus": os.cpu_count(),
         "kernel": platform.release().split("-")[0],
         "python": platform.python_version(),
+        "load": os.getloadavg()[0],  # what else ran: figures of a busy machine are worse than they need be
     }
 
 
