@@ -11,18 +11,21 @@ from __future__ import annotations
 import heapq
 import ipaddress
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
 from meshtop.lab.faults import Fault
+from meshtop.lab.faults.base import Happening
+from meshtop.lab.faults.lines import Queue
 from meshtop.lab.plan import LineSpec, PortSpec, WanSpec
 
 QUEUE_FULL = "queue-full"
 NO_ROUTE = "no-route"
 NOT_IPV4 = "not-ipv4"
 
-Witness = Callable[[float, str, str, "Packet"], None]  # time, what was done ("drop", "hold" …), reason, packet
+# Time, what was done, the reason, the packet, and when it went on (for a drop the time again).
+Witness = Callable[[float, "Happening", str, "Packet", float], None]
 
 
 class Packet:
@@ -115,6 +118,7 @@ class Wan:
     """All sites, lines, legs and packets under way."""
 
     def __init__(self, spec: WanSpec) -> None:
+        self._spec = spec
         self.ports = [Port(index, port) for index, port in enumerate(spec.ports)]
         self.uplinks = {line.site: _line(line, up=True) for line in spec.lines}
         self.downlinks = {line.site: _line(line, up=False) for line in spec.lines}
@@ -125,6 +129,7 @@ class Wan:
         self.faults: list[Fault] = []
         self.drops: Counter[str] = Counter()
         self.injected = 0
+        self.answered = 0  # packets of the WAN's own making: ICMP errors
         self.delivered = 0
         self.witness: Witness | None = None
         self._random = Random(spec.seed)
@@ -190,7 +195,7 @@ class Wan:
     def drop(self, at: float, reason: str, packet: Packet) -> None:
         self.drops[reason] += 1
         if self.witness is not None:
-            self.witness(at, "drop", reason, packet)
+            self.witness(at, "drop", reason, packet, at)
 
     def _at(self, at: float, act: Callable[[float, Packet], None], packet: Packet) -> None:
         self._serial += 1
@@ -227,16 +232,29 @@ class Wan:
         if not leg.faults:
             self._at(at + leg.delay_s, self._arrive, packet)
             return
-        times = [at]
+        times: Sequence[float] = (at,)
         for fault in leg.faults:
-            times = [later for time in times for later in fault.passes(time, packet.data, self._random)]
-            if not times:
-                self.drop(at, fault.kind, packet)
-                return
+            times = [later for time in times for later in self._meet(time, fault, packet)]
         for time in times:
-            if time > at and self.witness is not None:
-                self.witness(at, "hold", f"{time - at:.6f}", packet)
             self._at(time + leg.delay_s, self._arrive, packet)
+
+    def _meet(self, at: float, fault: Fault, packet: Packet) -> Sequence[float]:
+        """The times at which ``packet`` goes on after ``fault``; what happened to it is told and answered."""
+        times = fault.passes(at, packet.data, self._random)
+        if not times:
+            self.drop(at, fault.kind, packet)
+            self._answer(at, fault, packet)
+        elif self.witness is not None and fault.told and (len(times) > 1 or times[0] > at):
+            self.witness(at, fault.told, fault.kind, packet, times[-1])
+        return times
+
+    def _answer(self, at: float, fault: Fault, packet: Packet) -> None:
+        answer = fault.answer(packet.data)
+        if answer is None:
+            return
+        way_back = packet.leg.target.legs[packet.leg.source.address]
+        self.answered += 1
+        self._cross(at, Packet(way_back, answer, at))  # from the middle of the way: no uplink, but the faults there
 
     def _arrive(self, at: float, packet: Packet) -> None:
         downlink = packet.leg.downlink
@@ -267,8 +285,19 @@ class Wan:
 
     def _connect_faults(self) -> None:
         for leg in self.legs():
-            site, peer = leg.source.site, leg.target.site
-            leg.faults = tuple(fault for fault in self.faults if fault.covers(leg.source.net, site, peer))
+            net, site, peer = leg.source.net, leg.source.site, leg.target.site
+            ways = (fault.way(net, site, peer) for fault in self.faults if fault.line_of() is None)
+            leg.faults = tuple(way for way in ways if way is not None)
+        # A queue may be told in time at the line's rate, so the rates come first, whichever was asked for first.
+        of_lines = sorted((each for each in self.faults if each.line_of()), key=lambda each: each.kind == Queue.kind)
+        for line, up in [(each, True) for each in self._spec.lines] + [(each, False) for each in self._spec.lines]:
+            fresh = _line(line, up=up)
+            changed = (fresh.rate_bps, fresh.limit_bytes)
+            for fault in of_lines:
+                if fault.line_of() == line.site:
+                    changed = fault.set_line(*changed, up=up)
+            there = (self.uplinks if up else self.downlinks)[line.site]
+            there.rate_bps, there.limit_bytes = changed
 
 
 def _line(spec: LineSpec, *, up: bool) -> Line:

@@ -1,4 +1,4 @@
-"""Faults: whom they meet, what they do, and what is refused."""
+"""Faults: whom they meet, how they are listed, and what is refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from meshtop.lab.faults import KINDS, Fault, FaultError, FaultRequest, make_fault
+from meshtop.lab.faults import KINDS, Fault, FaultError, FaultRequest, list_kinds, make_fault
 
 SITES = ("a", "b", "c")
 
@@ -28,29 +28,48 @@ def fault(
     ],
 )
 def test_whom_a_fault_meets(made: Fault, met: list[tuple[str, str]], not_met: list[tuple[str, str]]) -> None:
-    assert [made.covers("public", *each) for each in met] == [True] * len(met)
-    assert [made.covers("public", *each) for each in not_met] == [False] * len(not_met)
+    assert [made.way("public", *each) is not None for each in met] == [True] * len(met)
+    assert [made.way("public", *each) is not None for each in not_met] == [False] * len(not_met)
 
 
-def test_without_a_path_the_management_network_is_spared() -> None:
-    assert [fault("a").covers(net, "a", "b") for net in ("public", "vpn", "mgmt")] == [True, True, False]
-    assert [fault("a", net="mgmt").covers(net, "a", "b") for net in ("public", "vpn", "mgmt")] == [False, False, True]
+@pytest.mark.parametrize(
+    ("made", "met"),
+    [
+        (fault("a"), {"public", "vpn"}),
+        (fault("a", net="mgmt"), {"mgmt"}),
+        (fault("a", net="vpn"), {"vpn"}),
+        (fault("a", "mgmt-cut"), {"mgmt"}),
+        (fault("a", "freeze"), set()),
+    ],
+)
+def test_on_which_paths_a_fault_is_met(made: Fault, met: set[str]) -> None:
+    assert {net for net in ("public", "vpn", "mgmt") if made.way(net, "a", "b") is not None} == met
 
 
-def test_loss_loses_the_share_that_was_asked_for() -> None:
-    loss, random = fault("a", "loss", "5%"), Random(3)
-    passed = sum(len(loss.passes(1.0, b"", random)) for _ in range(20_000))
-    assert passed == pytest.approx(19_000, abs=150)  # five standard deviations
+def test_the_two_ways_have_a_state_each() -> None:
+    policer = fault("a", "policer", "8k/1000")
+    forth, back = policer.way("public", "a", "b"), policer.way("public", "b", "a")
+    assert forth is not None
+    assert back is not None
+    assert [len(forth.passes(1.0, bytes(800), Random(1))) for _ in range(2)] == [1, 0]
+    assert len(back.passes(1.0, bytes(800), Random(1))) == 1
+    assert policer.way("public", "a", "c") is forth  # all that a site sends meets the same bucket
 
 
-def test_delay_delays_and_says_by_how_much() -> None:
-    assert fault("a", "delay", "40ms").passes(1.0, b"", Random(1)) == (1.04,)
-    assert fault("a", "delay", "1.5s").added_s == 1.5
-    assert fault("a", "delay", "7").added_s == 0.007
+def test_a_second_fault_of_a_kind_replaces_the_first_but_tools_are_told_apart() -> None:
+    assert fault("a", "loss", "1%").identity() == fault("a", "loss", "2%").identity()
+    assert fault("a", "tool-missing", "ss").identity() != fault("a", "tool-missing", "ping").identity()
+    assert fault("a", "tool-slow", "ss/1s").identity() == fault("a", "tool-slow", "ss/2s").identity()
 
 
-def test_nothing_passes_a_blackout() -> None:
-    assert fault("a").passes(1.0, b"", Random(1)) == ()
+def test_the_list_names_each_kind_and_the_unit_of_its_value() -> None:
+    said = "\n".join(list_kinds())
+    for kind, made in KINDS.items():
+        assert f"  {kind} " in said
+        assert (made.__doc__ or "").splitlines()[0] in said
+        assert made.value_help in said
+    assert "VALUE: none" in said
+    assert "thaw" in said
 
 
 @pytest.mark.parametrize(
@@ -69,6 +88,33 @@ def test_nothing_passes_a_blackout() -> None:
         (FaultRequest(target="a", kind="delay", value="soon"), ["soon", "40ms"]),
         (FaultRequest(target="a", kind="delay", value="-1ms"), ["-1ms"]),
         (FaultRequest(target="a", kind="blackout", value="5s"), ["no value"]),
+        (FaultRequest(target="a", kind="burst-loss", value="2%/0"), ["from 1 to 1000", "2%/10"]),
+        (FaultRequest(target="a", kind="burst-loss", value="100%"), ["blackout"]),
+        (FaultRequest(target="a", kind="burst-loss", value="80%/1"), ["80%/1", "longer run"]),
+        (FaultRequest(target="a", kind="jitter", value="2%"), ["2%", "20ms"]),
+        (FaultRequest(target="a", kind="reorder", value="2%/"), ["2%/10ms"]),
+        (FaultRequest(target="a", kind="reorder", value="100%"), ["delay"]),
+        (FaultRequest(target="a", kind="duplicate", value="0"), ["percent of packets, such as 1%"]),
+        (FaultRequest(target="a", kind="hold", value="300ms"), ["how often", "300ms/2s"]),
+        (FaultRequest(target="a", kind="hold", value="2s/1s"), ["for ever"]),
+        (FaultRequest(target="a", kind="rate", value="5MB"), ["bytes", "10M"]),
+        (FaultRequest(target="a", kind="rate", value="0"), ["blackout"]),
+        (FaultRequest(target="a:b", kind="queue", value="1s"), ["name a site"]),
+        (FaultRequest(target="a", kind="queue", value="1s", net="public"), ["--path"]),
+        (FaultRequest(target="operator", kind="queue", value="1s"), ["site's line"]),
+        (FaultRequest(target="a", kind="queue", value="0"), ["512k or 500ms"]),
+        (FaultRequest(target="a", kind="policer", value="fast"), ["fast", "8M/64k"]),
+        (FaultRequest(target="a", kind="policer-udp", value="1M/x"), ["x", "not a size"]),
+        (FaultRequest(target="a", kind="mtu", value="100"), ["576 to 1500"]),
+        (FaultRequest(target="a", kind="mtu-blackhole", value="1.3k"), ["1300"]),
+        (FaultRequest(target="a", kind="mgmt-cut", net="public"), ["blackout"]),
+        (FaultRequest(target="a:b", kind="freeze"), ["one node"]),
+        (FaultRequest(target="a", kind="freeze", one_way=True), ["--one-way"]),
+        (FaultRequest(target="a", kind="host-key", value="rsa"), ["no value"]),
+        (FaultRequest(target="operator", kind="sshd-kill"), ["left alone"]),
+        (FaultRequest(target="a", kind="tool-missing"), ["ss or iperf3"]),
+        (FaultRequest(target="a", kind="tool-missing", value="../ss"), ["'../ss'"]),
+        (FaultRequest(target="a", kind="tool-slow", value="ss/long"), ["ss/3s"]),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_there_is(request_: FaultRequest, named: list[str]) -> None:

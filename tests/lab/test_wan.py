@@ -84,7 +84,7 @@ def test_packets_at_once_come_out_in_order_at_the_rate_of_the_line() -> None:
 def test_the_queue_drops_at_its_tail_and_counts() -> None:
     network = wan()
     seen: list[tuple[str, str, bytes]] = []
-    network.witness = lambda at, what, reason, lost: seen.append((what, reason, lost.data))
+    network.witness = lambda at, what, reason, lost, until: seen.append((what, reason, lost.data))
     for mark in range(6):  # one is served, three wait, two do not fit
         send(network, 0.0, mark=mark)
     assert [each.data[20:24] for each in network.due(1.0)] == [bytes([0, 0, 0, mark]) for mark in range(4)]

@@ -1,0 +1,92 @@
+"""Faults of a node itself. Their values are checked and they are listed here; ``node_faults.py`` brings them about.
+
+The WAN keeps them among its faults, so that there is one list of what is in force; no packet meets them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from random import Random
+
+from meshtop.lab.faults.base import Fault, FaultError, seconds, two
+from meshtop.lab.plan import OPERATOR
+
+USUAL_SLOWNESS_S = 5.0  # longer than any probe should wait for a tool
+_TOOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+
+
+class NodeFault(Fault):
+    """A fault that is brought about in a node's namespaces."""
+
+    told = None
+
+    def take(self, value: str) -> None:
+        super().take(value)
+        self._check_target()
+
+    def _check_target(self) -> None:
+        if self.target or self.request.one_way or self.request.net is not None:
+            raise FaultError(f"{self.kind} is of one node: name it, without --one-way and --path")
+        if self.source == OPERATOR:
+            raise FaultError(f"{self.kind} is of a node; the operator's machine is left alone")
+
+    def nets(self) -> Sequence[str]:
+        return ()
+
+    def passes(self, at: float, data: bytes, random: Random) -> Sequence[float]:
+        return (at,)
+
+
+class Freeze(NodeFault):
+    """All processes of the node stand still (SIGSTOP); its kernel goes on answering pings and ACKs."""
+
+    kind = "freeze"
+
+
+class SshdKill(NodeFault):
+    """The node's SSH server and its sessions are killed, and no new one is started."""
+
+    kind = "sshd-kill"
+
+
+class HostKey(NodeFault):
+    """The node's SSH server comes back with another host key."""
+
+    kind = "host-key"
+
+
+class ToolMissing(NodeFault):
+    """A tool is not there for whoever comes by SSH."""
+
+    kind = "tool-missing"
+    value_help = "its name, such as ss or iperf3"
+
+    def take(self, value: str) -> None:
+        self._check_target()
+        self.tool = _tool(value)
+
+    def identity(self) -> tuple[str | None, ...]:
+        return (*super().identity(), self.tool)
+
+
+class ToolSlow(NodeFault):
+    """A tool sleeps before it does its work."""
+
+    kind = "tool-slow"
+    value_help = f"its name / how long it sleeps, such as ss/3s; ss alone means /{USUAL_SLOWNESS_S:.0f}s"
+
+    def take(self, value: str) -> None:
+        self._check_target()
+        name, sleep = two(value, "ss/3s")
+        self.tool = _tool(name)
+        self.sleep_s = seconds(sleep) if sleep else USUAL_SLOWNESS_S
+
+    def identity(self) -> tuple[str | None, ...]:
+        return (*super().identity(), self.tool)
+
+
+def _tool(name: str) -> str:
+    if not _TOOL.fullmatch(name):
+        raise FaultError(f"{name!r} is not the name of a tool; write ss or iperf3")
+    return name
