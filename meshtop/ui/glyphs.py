@@ -73,19 +73,7 @@ class Glyphs:
     def wrap(self, text: str, width: int, limit: int) -> list[str]:
         """``text`` in at most ``limit`` lines of at most ``width`` cells, broken between words where possible; an
         ellipsis ends what does not fit."""
-        lines: list[str] = []
-        rest = " ".join(self.text(text).split())
-        while rest and len(lines) < limit:
-            if len(lines) == limit - 1 or cell_len(rest) <= width:
-                lines.append(_fitted(rest, width, "<", self.ellipsis).rstrip())
-                break
-            head = _head(rest, width)
-            broken = head.rfind(" ") if rest[len(head) : len(head) + 1] != " " else len(head)
-            if broken <= 0:
-                broken = max(len(head), 1)
-            lines.append(rest[:broken].rstrip())
-            rest = rest[broken:].lstrip()
-        return lines
+        return list(_wrapped(self.text(text), max(width, 1), limit, self.ellipsis))
 
 
 def safe(char: str) -> bool:
@@ -121,6 +109,23 @@ def _fitted(text: str, width: int, align: Align, ellipsis: str) -> str:
     if align == "^":
         return " " * (space // 2) + text + " " * (space - space // 2)
     return text + " " * space
+
+
+@lru_cache(maxsize=1024)
+def _wrapped(text: str, width: int, limit: int, ellipsis: str) -> tuple[str, ...]:
+    lines: list[str] = []
+    rest = " ".join(text.split())
+    while rest and len(lines) < limit:
+        if len(lines) == limit - 1 or cell_len(rest) <= width:
+            lines.append(_fitted(rest, width, "<", ellipsis).rstrip())
+            break
+        head = _head(rest, width)
+        broken = head.rfind(" ") if rest[len(head) : len(head) + 1] != " " else len(head)
+        if broken <= 0:
+            broken = max(len(head), 1)
+        lines.append(rest[:broken].rstrip())
+        rest = rest[broken:].lstrip()
+    return tuple(lines)
 
 
 def _head(text: str, width: int) -> str:

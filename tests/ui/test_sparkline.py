@@ -10,7 +10,15 @@ from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import UNICODE
 from meshtop.ui.metrics import Gravity
 from meshtop.ui.theme import emergency_theme, palette
-from meshtop.ui.widgets.sparkline import bar_for, columns, draw, inflation_bar, rate_bar, retrans_bar
+from meshtop.ui.widgets.sparkline import (
+    bar_for,
+    columns,
+    draw,
+    inflation_bar,
+    rate_bar,
+    retrans_bar,
+    without_short_waits,
+)
 
 PALETTE = palette(emergency_theme())
 NOW = 1000.0
@@ -57,6 +65,39 @@ def test_nothing_is_drawn_without_a_baseline_or_points() -> None:
     assert text(rtts(10, 10), baseline_ms=None) == " " * 8
     assert text(()) == " " * 8
     assert columns((), 0, 1.0, NOW) == []
+
+
+def filled(*values: float | str, decided_at: float = NOW) -> list[float | None]:
+    """RTTs after filling. "-" was sampled without an answer, "x" lost, "?" not sampled, " " no point at all."""
+    points: list[TrailPoint | None] = []
+    for place, value in enumerate(values):
+        at = NOW - len(values) + 1 + place
+        if value == " ":
+            points.append(None)
+        elif isinstance(value, str):
+            points.append(TrailPoint(at=at, lost=int(value == "x"), state="no-data" if value == "?" else "ok"))
+        else:
+            points.append(TrailPoint(at=at, rtt_ms=value, state="ok"))
+    return [point.rtt_ms if point else None for point in without_short_waits(points, decided_at)]
+
+
+def test_intervals_in_which_no_probe_was_due_are_no_gaps() -> None:
+    assert filled(1, "-", 2) == [1, 1, 2]
+    assert filled(1, "-", "-", 2) == [1, 1, 1, 2]
+
+
+def test_what_may_yet_be_lost_is_not_filled_in() -> None:
+    assert filled(1, "-", 2, decided_at=NOW - 1.5) == [1, None, 2]
+    assert filled(1, "-", 2, decided_at=NOW - 1) == [1, 1, 2]
+
+
+@pytest.mark.parametrize("gap", [("x",), ("?",), (" ",), ("-", "-", "-"), ("x", "-"), ("?", "-")])
+def test_losses_and_gaps_stay(gap) -> None:
+    assert filled(1, *gap, 2)[1] is None
+
+
+def test_nothing_goes_on_after_the_last_answer() -> None:
+    assert filled("-", 1, "-", "-") == [None, 1, None, None]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from meshtop.ui.screens.base import SceneScreen
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.footer import Footer
 from meshtop.ui.widgets.header import Header, HeaderLook
-from meshtop.ui.widgets.log_lines import log_entries, log_line, newest
+from meshtop.ui.widgets.log_lines import log_entries, newest, wrapped
 
 
 class LogScreen(SceneScreen):
@@ -38,14 +38,15 @@ class LogScreen(SceneScreen):
         width, height = self.app.size
         glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
         entries = log_entries(scene)
+        lines = [line for entry in entries for line in wrapped(entry, width, glyphs, palette)]
         if self._back:
-            self._back += max(0, len(entries) - self._count)
-        self._count = len(entries)
+            self._back += max(0, len(lines) - self._count)
+        self._count = len(lines)
         rows = max(height - 3, 1)
-        self._back = min(self._back, max(0, len(entries) - rows))
-        body = [log_line(entry, width, glyphs, palette) for entry in newest(entries, rows, self._back)]
+        self._back = min(self._back, max(0, len(lines) - rows))
+        body = newest(lines, rows, self._back)
         right = Line().add(glyphs.text(f"↓{self._back} newer"), palette.dim) if self._back else Line()
-        title = Line().add("Log", palette.title).add(glyphs.text(f" · {len(entries)} lines"), palette.dim)
+        title = Line().add("Log", palette.title).add(glyphs.text(f" · {len(entries)} entries"), palette.dim)
         strips = panel(title, body, width, max(height - 2, 1), False, glyphs, palette, right=right)
         self.query_one("#lines", Canvas).show(strips)
         look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)

@@ -45,7 +45,7 @@ class AttentionPanel(Canvas):
         if count > rows:
             body[rows - 1 :] = [Line().gap().add(f"and {count - rows + 1} more", palette.dim)]
         if not body:
-            body = [Line().gap().add(_calm(scene), palette.dim)]
+            body = [Line().gap().add(text, palette.dim) for text in glyphs.wrap(_calm(scene), inner - 2, rows)]
         title = Line().add("Attention", palette.title)
         self.show(panel(title, body, width, height, framed, glyphs, palette))
 
@@ -54,7 +54,7 @@ def _calm(scene: Scene) -> str:
     states = Counter(shown.state for shown in scene.links.values())
     if states["ok"] == len(scene.links):
         return "all links are well"
-    return f"{states['ok']} of {len(scene.links)} links are well, of the others nothing is known"
+    return f"{states['ok']} of {len(scene.links)} links are well; of the others nothing is known"
 
 
 def concerns(scene: Scene) -> list[Concern]:

@@ -85,9 +85,10 @@ class CellPainter:
     def _bars(self, line: Line, shown: ShownLink, width: int) -> None:
         scene = self.scene
         points = sparkline.columns(shown.trail, width, scene.interval_s, scene.now_s)
-        bar = sparkline.bar_for(
-            self.metric, shown.link.rtt_baseline_ms, line_rate_bps(scene, shown.key), self.thresholds
-        )
+        baseline_ms = shown.link.rtt_baseline_ms
+        decided_at = scene.now_s - scene.interval_s - max(sparkline.UNDECIDED_S, 4 * (baseline_ms or 0) / 1000)
+        points = sparkline.without_short_waits(points, decided_at)
+        bar = sparkline.bar_for(self.metric, baseline_ms, line_rate_bps(scene, shown.key), self.thresholds)
         sparkline.draw(line, points, bar, stale=shown.stale, glyphs=self.glyphs, palette=self.palette)
 
     def _state(self, line: Line, shown: ShownLink | None) -> None:

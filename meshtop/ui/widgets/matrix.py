@@ -197,12 +197,9 @@ class _Drawing:
     def _name(self, line: Line, shown: ShownNode, width: int, *, arrow: bool = False, label: bool = True) -> None:
         """Where to, the name, the label; a glyph in front only for a node in trouble, so that quiet stays quiet."""
         glyphs, palette = self.glyphs, self.palette
-        if shown.usable:
-            lead = glyphs.text("→ ") if arrow else " "
-            line.add(lead, palette.dim)
-        else:
-            lead = f"{glyphs.states[shown.state]} "
-            line.add(lead, palette.node_states[shown.state])
+        lead = (glyphs.text("→") if arrow else " ") if shown.usable else glyphs.states[shown.state]
+        lead += " " if arrow else ""
+        line.add(lead, palette.dim if shown.usable else palette.node_states[shown.state])
         name = glyphs.fit(shown.node.name, width - cell_len(lead)).rstrip()
         line.add(name, self._name_style(shown))
         left = width - 1 - cell_len(lead) - cell_len(name)
@@ -250,8 +247,8 @@ class _Drawing:
         """In place of figures that nobody gives: why, and what to do about it, across the row."""
         width = self.width - self.look.grid.header - 2
         node, palette, glyphs = sender.node, self.palette, self.glyphs
-        if node.reason:
-            lines[1].gap().add(glyphs.fit(node.reason, width).rstrip(), palette.text)
+        for line, text in zip(lines[1:], glyphs.wrap(node.reason or "", width, 1 if node.cure else 2), strict=False):
+            line.gap().add(text, palette.text)
         if node.cure:
             lines[2].gap().add(glyphs.text("→ "), palette.dim).add(
                 glyphs.fit(node.cure, width - 2).rstrip(), palette.key
@@ -262,7 +259,7 @@ class _Drawing:
             line.add(f"{self.glyphs.frame.down:<{SEPARATOR - 1}}", self.palette.faint)
 
     def _below_name(self, lines: Sequence[Line], sender: ShownNode) -> None:
-        width = self.look.grid.header - 2
+        width = self.look.grid.header - 1
         if sender.usable:
             lines[1].gap(1).add(self.glyphs.fit(sender.node.label or "", width).rstrip(), self.palette.dim)
             return

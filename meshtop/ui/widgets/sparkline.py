@@ -19,6 +19,8 @@ from meshtop.ui.theme import Palette
 
 LEVELS = 8
 FULL_INFLATION = 4.0  # of baselines; also what the legend of the matrix says
+LONGEST_WAIT = 2  # intervals between probes on lines where they must be rare
+UNDECIDED_S = 5.0  # after this, or four baselines, an unanswered probe is lost
 _DEFAULT_LINE_BPS = 1e9  # the scale for nodes whose line rate nobody configured
 _STATE_BARS: dict[LinkState, tuple[int, Gravity]] = {
     "ok": (1, Gravity.FINE), "idle": (0, Gravity.FINE), "degraded": (3, Gravity.RAISED), "lossy": (5, Gravity.BAD),
@@ -46,6 +48,25 @@ def columns(trail: Sequence[TrailPoint], width: int, interval_s: float, now_s: f
         if index < width and placed[index] is None:
             placed[index] = point
     return placed
+
+
+def without_short_waits(points: Sequence[TrailPoint | None], decided_at: float) -> list[TrailPoint | None]:
+    """``points`` with the measurement before in place of a short emptiness between two of them.
+
+    Where probes go out less often than frames come, some intervals have none: nothing is missing there. Only what was
+    sampled and is old enough for a lost probe to have been told as lost (``decided_at``) is filled in.
+    """
+    filled = list(points)
+    for index, point in enumerate(points):
+        if point is None or point.rtt_ms is not None or point.lost or point.state == "no-data" or point.at > decided_at:
+            continue
+        before = filled[index - 1] if index else None
+        following = points[index + 1 : index + 1 + LONGEST_WAIT]
+        if before is not None and any(later is not None and later.rtt_ms is not None for later in following):
+            filled[index] = TrailPoint(
+                at=point.at, rtt_ms=before.rtt_ms, tx_bps=point.tx_bps, retrans=point.retrans, state=point.state
+            )
+    return filled
 
 
 def inflation_bar(point: TrailPoint, baseline_ms: float | None, thresholds: Thresholds) -> Bar:

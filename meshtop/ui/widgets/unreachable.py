@@ -12,7 +12,7 @@ _NARROW = 60  # cells; below, a reason stands under its node, not beside it
 
 def unreachable_lines(scene: Scene, width: int, height: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
     """As much of it as fits: blank lines go first, then the cures; of more nodes than lines the last are counted."""
-    waiting = all(shown.node.state == "connecting" and shown.node.reason is None for shown in scene.nodes)
+    waiting = all(shown.state == "connecting" and shown.node.cure is None for shown in scene.nodes)
     headline = f"Connecting to {len(scene.nodes)} nodes" if waiting else "No node can be reached"
     style = palette.bold if waiting else palette.states_bold["down"]
     head = [Line().gap(2).add(glyphs.fit(headline, width - 2).rstrip(), style)]
@@ -41,7 +41,8 @@ def _node_block(
     beside = width >= _NARROW
     indent = line.width if beside else 4
     lines = [line]
-    for text in glyphs.wrap(node.reason or "", width - indent - 1, 2):
+    reason = node.reason if node.reason != shown.state else None  # "connecting: connecting" says nothing more
+    for text in glyphs.wrap(reason or "", width - indent - 1, 2):
         if line.width > indent or not beside:
             line = Line()
             lines.append(line)
