@@ -111,6 +111,8 @@ class Engine:
             told.append(self._say(event.at, event.node, "warning", f"{event.node} was booted: its counters restart"))
         for change in record.transitions:
             trouble = change.after in TROUBLE
+            if not trouble and change.before not in TROUBLE:
+                continue  # idle or not is no news
             why = f": {change.reason}" if change.reason else ""
             text = f"{change.link.src} → {change.link.dst} {change.link.path}: {change.before} → {change.after}{why}"
             told.append(self._say(event.at, event.node, "warning" if trouble else "info", text))
@@ -146,7 +148,8 @@ class Engine:
         if self._heard_garbage.get(event.node) == event.connection:
             return []
         self._heard_garbage[event.node] = event.connection
-        text = f"{event.node} sent {event.count} bytes that are no frame: {event.excerpt}"
+        what = "a frame that cannot be read" if event.framed else f"{event.count} bytes that are no frame"
+        text = f"{event.node} sent {what}: {event.excerpt}"
         return [self._say(event.at, event.node, "warning", text)]
 
     def _log_line(self, event: LogLine) -> list[StreamEvent]:

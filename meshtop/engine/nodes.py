@@ -217,7 +217,9 @@ class NodeRecord:
                 stream.problems.pop(problem.source, None)
         info = frame.info
         if info is not None:
-            if info.probe_cpu_s is not None:
+            told = stream.cpu.newest
+            # A frame repeats what the slow beat last said: only a new value is a reading.
+            if info.probe_cpu_s is not None and (told is None or told[1] != info.probe_cpu_s):
                 stream.cpu.add(frame.uptime_s, (frame.uptime_s, info.probe_cpu_s))
             if info.ssh_socket is not None:
                 self._own.add(self.node.name, info.ssh_socket)
