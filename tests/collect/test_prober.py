@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path as File
 
 import pytest
@@ -85,13 +86,11 @@ async def test_every_address_answers_and_nothing_is_left_open() -> None:
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.node
-async def test_requests_are_spread_over_the_interval() -> None:
-    """The first round takes most of an interval; it does not leave as one volley."""
-    addresses = {f"n{i}": {"public": f"127.0.0.{i}"} for i in range(2, 12)}
-    events = await watch(mesh(0.5, **addresses), lambda events: len({e.node for e in events}) == len(addresses))
-    assert [event.node for event in events][: len(addresses)] == list(addresses)
-    assert events[len(addresses) - 1].at - events[0].at >= 0.4
+def test_requests_are_spread_over_the_interval() -> None:
+    """They do not leave as one volley, which a thin line would feel."""
+    addresses = {f"n{i}": {"public": f"127.0.0.{i}", "vpn": f"127.0.1.{i}"} for i in range(2, 7)}
+    targets = OperatorProber(mesh(0.5, **addresses), lambda event: None, WallClock())._targets(100.0)
+    assert [target.due for target in targets] == pytest.approx([100 + 0.05 * i for i in range(10)])
 
 
 @pytest.mark.node
@@ -338,18 +337,18 @@ def test_an_address_without_a_route_is_asked_less_and_less(namespaces: Namespace
         "no route to fd77::1 from this machine",
     }
     assert all(event.rtt_ms is None for event in away)
-    assert len(away) <= 2 * 7  # 60 intervals: after 0, 2, 6, 14, 30 and 62 of them, where all would be 60 each
+    assert len(away) <= 2 * 10  # after 0, 2, 6, 14, 30 and 62 intervals; each time would be 60 of each
 
 
 @pytest.mark.lab
 def test_loss_is_told_when_it_is_due_and_answers_resume(namespaces: Namespaces) -> None:
     started = namespaces.prober(mesh(0.1, n={"public": "10.98.0.2"}))
     started.until(lambda events: answers(events, "n") >= 3)
-    namespaces.sysctl(namespaces.there, "net.ipv4.icmp_echo_ignore_all=1")
     muted = time.time()
+    namespaces.sysctl(namespaces.there, "net.ipv4.icmp_echo_ignore_all=1")
     lost = started.until(lambda events: bool(events) and events[-1].rtt_ms is None)[-1]
     assert lost.problem is None
-    assert lost.at - muted >= prober.LOST_AFTER_S - 0.2
+    assert lost.at - muted >= prober.LOST_AFTER_S - 0.05
     namespaces.sysctl(namespaces.there, "net.ipv4.icmp_echo_ignore_all=0")
     started.until(lambda events: answers(events, "n") >= 5)
 
@@ -364,7 +363,8 @@ def test_the_network_goes_down_and_comes_back(namespaces: Namespaces) -> None:
     run("ip", "-n", namespaces.here, "link", "set", "p0", "up")
     events = started.until(lambda events: answers(events, "n") >= 10)
     resumed = [event.at for event in events if event.rtt_ms is not None]
-    assert resumed[-1] - resumed[0] < 10 * 0.2  # back at its old pace, not at the slow one
+    gaps = [later - earlier for earlier, later in pairwise(resumed)]
+    assert statistics.median(gaps) < 0.09  # its old pace of 50 ms; the slow ones are 100 ms and more
 
 
 @pytest.mark.lab
