@@ -8,6 +8,7 @@ import pytest
 from meshtop.engine.snapshot import LinkEvent, LogEvent, NodeEvent
 from meshtop.model import (
     BaselinesForgotten,
+    BytesDropped,
     IntervalAsked,
     LinkKey,
     Mark,
@@ -660,6 +661,26 @@ def test_the_same_events_give_the_same_snapshot(story, build):
         return msgspec.json.encode([s.engine.view(s.now).snapshot, s.events])
 
     assert run() == run()
+
+
+def test_garbage_is_counted_and_told_once_a_connection(story):
+    s = story()
+    told = []
+    for connection in (1, 1, 2):
+        event = BytesDropped(at=s.now, node="e", connection=connection, count=120, excerpt="Welcome to e")
+        told += s.receive(event)
+    assert [event.text for event in told] == ["e sent 120 bytes that are no frame: Welcome to e"] * 2
+    assert s.node().dropped_bytes == 360
+
+
+def test_that_a_link_wakes_up_is_no_news(story):
+    s = story()
+    s.begin()
+    s.second(None)
+    for _ in range(6):
+        s.second()
+    assert s.state() == "ok"
+    assert not any(isinstance(event, LogEvent) and "→" in event.text for event in s.events)
 
 
 def test_events_of_unknown_nodes_are_ignored(story, build):
