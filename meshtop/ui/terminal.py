@@ -28,11 +28,14 @@ def takes_output() -> bool:
 def on_ending_signals(callback: Callable[[], None]) -> Callable[[], None]:
     """Call ``callback`` in the running loop when a signal asks us to end. Returns what undoes that.
 
-    Outside of the main thread, where Python takes no signals, nothing is installed.
+    Signals that somebody else handles or ignores are left alone, and outside of the main thread, where Python takes
+    none, nothing is installed.
     """
     loop = asyncio.get_running_loop()
     installed: list[signal.Signals] = []
     for name in _ENDING:
+        if signal.getsignal(name) not in (signal.SIG_DFL, signal.default_int_handler):
+            continue
         try:
             loop.add_signal_handler(name, callback)
         except (ValueError, RuntimeError, NotImplementedError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 
 import msgspec
 import pytest
@@ -188,6 +190,23 @@ async def test_the_background_is_cancelled_and_awaited(ticks) -> None:
         await pilot.press("q")
     assert events == ["begin", "cleaned up"]
     assert app.return_code == 0
+
+
+async def test_signals_that_somebody_else_handles_are_left_alone(ticks) -> None:
+    seen: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, seen.put_nowait, "outer")
+    try:
+        app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await pilot.pause()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await asyncio.wait_for(seen.get(), 5) == "outer"
+            assert app.return_code is None
+        os.kill(os.getpid(), signal.SIGTERM)  # nor was the handler taken away at the end
+        assert await asyncio.wait_for(seen.get(), 5) == "outer"
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 async def test_a_background_that_fails_ends_the_app_with_1(ticks) -> None:

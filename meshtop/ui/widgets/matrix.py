@@ -261,7 +261,7 @@ class _Drawing:
     def _below_name(self, lines: Sequence[Line], sender: ShownNode) -> None:
         width = self.look.grid.header - 1
         if sender.usable:
-            lines[1].gap(1).add(self.glyphs.fit(sender.node.label or "", width).rstrip(), self.palette.dim)
+            lines[1].gap(1).add(self.glyphs.fit(sender.node.label or "", width - 1).rstrip(), self.palette.dim)
             return
         lines[1].gap(1).add(self.glyphs.fit(NODE_WORDS[sender.state], width), self.palette.node_states[sender.state])
         if sender.age_s is not None:
