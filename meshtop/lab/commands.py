@@ -20,6 +20,7 @@ from meshtop.lab.netns import LabError
 from meshtop.lab.network import SSHD_KINDS, Lab
 from meshtop.lab.overlay import OVERLAYS
 from meshtop.lab.report import status_json, status_text
+from meshtop.lab.scenario_command import scenario
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +63,7 @@ def lab_group() -> None:
       meshtop lab overlay striped:8
       meshtop lab fault e loss 0.5% --path public
       meshtop lab heal
+      meshtop lab scenario miku
       meshtop lab down
     """
 
@@ -188,6 +190,9 @@ def heal(name: str, net: str | None, target: str | None, kind: str | None) -> No
     """Take faults away: all, or those of a target, of a kind."""
     healed = Lab.open(name).heal(target, kind, net)
     click.echo(f"{healed} {'fault' if healed == 1 else 'faults'} healed", err=True)
+
+
+lab_group.add_command(scenario)
 
 
 def main(*args: Any) -> None:

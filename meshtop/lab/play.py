@@ -9,8 +9,11 @@ import asyncio
 import contextlib
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
+from meshtop.lab.faults import FaultError
+from meshtop.lab.netns import LabError
 from meshtop.lab.network import Lab
 from meshtop.lab.scenario import SERVERS, Endpoint, FaultAt, Scenario, Traffic
 
@@ -26,8 +29,8 @@ class TrafficError(Exception):
 
 @contextlib.asynccontextmanager
 async def playing(lab: Lab, scenario: Scenario, tell: Tell = lambda _: None) -> AsyncIterator[None]:
-    """The scenario runs from here on beside the caller. Raises TrafficError, LabError or FaultError if it cannot begin.
-    ``tell`` hears in words what happens when."""
+    """The scenario runs from here on beside the caller. Raises TrafficError or LabError if it cannot begin.
+    ``tell`` hears in words what happens when, and what failed."""
     await asyncio.to_thread(lab.set_overlay, scenario.overlay)
     processes: list[Process] = []
     faults: list[FaultAt] = []
@@ -35,18 +38,27 @@ async def playing(lab: Lab, scenario: Scenario, tell: Tell = lambda _: None) -> 
         for each in scenario.traffic:
             if each.run in SERVERS:
                 processes.append(await _start(lab, each))
-        async with asyncio.TaskGroup() as tasks:
-            acts = [tasks.create_task(_client(lab, each, processes, tell)) for each in _clients(scenario)]
-            acts += [tasks.create_task(_trouble(lab, each, faults, tell)) for each in scenario.faults]
-            try:
-                yield
-            finally:
-                for act in acts:
-                    act.cancel()
+        acts = [_said(_client(lab, each, processes, tell), tell) for each in _clients(scenario)]
+        acts += [_said(_trouble(lab, each, faults, tell), tell) for each in scenario.faults]
+        running = [asyncio.create_task(act) for act in acts]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
     finally:
         for fault in faults:
             await asyncio.to_thread(lab.heal, fault.target, fault.kind, fault.path)
         await asyncio.gather(*(_stop(process) for process in processes))
+
+
+async def _said(act: Coroutine[Any, Any, None], tell: Tell) -> None:
+    """A part of the story that fails is said; the rest goes on."""
+    try:
+        await act
+    except (LabError, FaultError, OSError) as error:
+        tell(f"failed: {error}")
 
 
 def _clients(scenario: Scenario) -> list[Traffic]:
