@@ -15,7 +15,7 @@ import click
 
 from meshtop.lab import registry
 from meshtop.lab.clear import clear, clear_all
-from meshtop.lab.faults import KINDS, NETS
+from meshtop.lab.faults import NETS, list_kinds
 from meshtop.lab.netns import LabError
 from meshtop.lab.network import SSHD_KINDS, Lab
 from meshtop.lab.overlay import OVERLAYS
@@ -75,13 +75,15 @@ def lab_group() -> None:
 @click.option(
     "--sshd", default="asyncssh", show_default=True, type=click.Choice(SSHD_KINDS), help="The nodes' SSH server."
 )
+@click.option("--truth", is_flag=True, help="The WAN notes what it does to packets, in logs/wan.truth.")
 @click.option("--nat", default="", metavar="SITES", help="These are behind NAT on public, such as d,e.")
 @_plain_errors
-def up(name: str, directory: Path | None, overlay: str, sshd: str, nat: str) -> None:
+def up(name: str, directory: Path | None, overlay: str, sshd: str, nat: str, truth: bool) -> None:
     """Bring a lab up; print the path of its meshtop.toml and nothing else."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        lab = Lab.up(name, directory, sshd=sshd, overlay=overlay, nat=[site for site in nat.split(",") if site])
+        behind_nat = [site for site in nat.split(",") if site]
+        lab = Lab.up(name, directory, sshd=sshd, overlay=overlay, nat=behind_nat, truth=truth)
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # cleared up already
     click.echo(lab.config_path)
@@ -151,9 +153,7 @@ def overlay(name: str, kind: str) -> None:
 
 def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        for kind, fault in KINDS.items():
-            summary = (fault.__doc__ or "").splitlines()[0]
-            click.echo(f"{kind:<10} {summary:<50} {fault.value_help or '(no value)'}")
+        click.echo("\n".join(list_kinds()))
         context.exit()
 
 
@@ -175,7 +175,9 @@ def fault(name: str, net: str | None, one_way: bool, target: str, kind: str, val
     Examples:
       meshtop lab fault e loss 0.5% --path public
       meshtop lab fault a:b delay 40ms --one-way
-      meshtop lab fault d blackout --path mgmt      SSH to d is cut, silently
+      meshtop lab fault e policer-udp 8M --path public
+      meshtop lab fault d mgmt-cut                  SSH to d is cut, silently
+      meshtop lab fault c tool-missing ss
     """
     Lab.open(name).fault(target, kind, value, net=net, one_way=one_way)
 

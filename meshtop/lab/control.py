@@ -10,6 +10,7 @@ import msgspec
 
 from meshtop.lab.faults import FaultRequest
 from meshtop.lab.netns import LabError
+from meshtop.lab.wanlog import MOST_BYTES, LogStatus
 from meshtop.model import Value
 
 REPLY_TIMEOUT_S = 5.0  # the WAN answers within milliseconds or not at all
@@ -18,13 +19,16 @@ MAX_LINE_BYTES = 1 << 20
 
 class Request(Value, frozen=True, kw_only=True):
     """``heal`` takes away the faults that fit ``target``, ``kind`` and ``net``; None fits all. ``release`` lets go of
-    the sites' devices of ``net``, so that other processes may attach to them; ``attach`` takes them back."""
+    the sites' devices of ``net``, so that other processes may attach to them; ``attach`` takes them back. ``log``
+    begins a log at ``path`` of what happens to packets, of ``most_bytes`` at most; ``end-log`` ends it."""
 
-    op: Literal["status", "fault", "heal", "stop", "release", "attach"]
+    op: Literal["status", "fault", "heal", "stop", "release", "attach", "log", "end-log"]
     fault: FaultRequest | None = None
     target: str | None = None
     kind: str | None = None
     net: str | None = None
+    path: str = ""
+    most_bytes: int = MOST_BYTES
 
 
 class Lateness(Value, frozen=True, kw_only=True):
@@ -73,12 +77,15 @@ class WanStatus(Value, frozen=True, kw_only=True):
     lines: tuple[LineStatus, ...]
     round_trips: tuple[RoundTrip, ...]
     faults: tuple[FaultRequest, ...]
+    logs: tuple[LogStatus, ...] = ()
+    answered: int = 0  # ICMP errors of the WAN's own
 
 
 class Reply(Value, frozen=True, kw_only=True):
     error: str | None = None
     status: WanStatus | None = None
-    healed: int = 0
+    healed: tuple[FaultRequest, ...] = ()
+    log: LogStatus | None = None
 
 
 def ask(path: Path, request: Request) -> Reply:

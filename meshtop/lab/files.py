@@ -11,7 +11,7 @@ import msgspec
 from meshtop.lab.netns import LabError
 from meshtop.lab.plan import MESH_NAME, MGMT, OUTER_PORT, PUBLIC, VPN, LabPlan
 
-NAMES = ("meshtop.toml", "ssh_config", "known_hosts", "wan.json", "keys", "logs")
+NAMES = ("meshtop.toml", "ssh_config", "known_hosts", "wan.json", "keys", "logs", "node-tools")
 USER = "root"
 
 

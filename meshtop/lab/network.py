@@ -27,7 +27,7 @@ from typing import IO, Self
 import msgspec
 
 import meshtop
-from meshtop.lab import files, overlay, registry
+from meshtop.lab import fault_control, files, node_faults, overlay, registry
 from meshtop.lab.clear import clear
 from meshtop.lab.control import Reply, Request, WanStatus, ask
 from meshtop.lab.faults import FaultRequest
@@ -36,6 +36,7 @@ from meshtop.lab.overlay import DIRECT, TunnelProcess, parse_overlay, tunnel_arg
 from meshtop.lab.plan import CASE, HUB, MGMT, VPN, LabPlan
 from meshtop.lab.registry import LabRecord, ProcessRef, end_processes, process_ref, process_start
 from meshtop.lab.sshd_config import PORT, PRIVSEP_DIR, openssh_config, openssh_path
+from meshtop.lab.wanlog import MOST_BYTES, LogStatus
 
 READY_WAIT_S = 15.0  # a start takes about one second; a machine under load may take several
 CONGESTION = "cubic"  # what nearly every server uses; the machine's own default may be another
@@ -62,15 +63,17 @@ class Lab:
         sshd: str = "asyncssh",
         overlay: str = DIRECT,
         nat: Sequence[str] = (),
+        truth: bool = False,
     ) -> Self:
         """Make a lab and wait until all of it answers. Raises LabError; nothing is then left.
 
-        Nobody can open connections to the sites ``nat`` on the public network."""
+        Nobody can open connections to the sites ``nat`` on the public network. With ``truth`` the WAN notes what it
+        does to packets from the beginning, in ``wan_log_path``."""
         _check(name, sshd, overlay, nat)
         record = registry.claim(name, directory, process_ref(os.getpid()))
         lab = cls(record)
         try:
-            lab._build(sshd, overlay, tuple(sorted(set(nat))))
+            lab._build(sshd, overlay, tuple(sorted(set(nat))), truth=truth)
         except BaseException:  # an interruption too leaves nothing
             lab.down()
             raise
@@ -104,7 +107,7 @@ class Lab:
     ) -> None:
         await asyncio.to_thread(self.down)
 
-    def _build(self, sshd: str, carrier: str, nat: tuple[str, ...]) -> None:
+    def _build(self, sshd: str, carrier: str, nat: tuple[str, ...], *, truth: bool) -> None:
         available = congestion_available()
         congestion = CONGESTION if CONGESTION in available else ""
         self._change(sshd=sshd, nat=nat, congestion=congestion)
@@ -119,6 +122,8 @@ class Lab:
         waits = [self._start_wan(), *(self._start_sshd(site.name) for site in self.plan.sites)]
         for wait in waits:
             wait.until_ready()
+        if truth:
+            self.begin_wan_log(self.wan_log_path)
         if carrier != DIRECT:
             self.set_overlay(carrier)
         self._change(complete=True)
@@ -253,6 +258,11 @@ class Lab:
         return self.dir / "ssh_config"
 
     @property
+    def wan_log_path(self) -> Path:
+        """Where ``lab up --truth`` has the WAN's log; see ``wanlog.read_wan_log``."""
+        return self.dir / "logs" / "wan.truth"
+
+    @property
     def nodes(self) -> tuple[str, ...]:
         return tuple(site.name for site in self.plan.sites)
 
@@ -296,13 +306,14 @@ class Lab:
         return subprocess.Popen(self.command(node, argv), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
 
     def fault(self, target: str, kind: str, value: str = "", *, net: str | None = None, one_way: bool = False) -> None:
-        """``target`` is a site or "src:dst"; without ``net`` the public network and the overlay are meant."""
-        request = FaultRequest(target=target, kind=kind, value=value, one_way=one_way, net=net)
-        self._ask(Request(op="fault", fault=request))
+        """``target`` is a site or "src:dst"; without ``net`` the public network and the overlay are meant.
+
+        The kinds are those of ``lab fault --list``. Raises LabError that says what there is."""
+        fault_control.put(self, FaultRequest(target=target, kind=kind, value=value, one_way=one_way, net=net))
 
     def heal(self, target: str | None = None, kind: str | None = None, net: str | None = None) -> int:
         """Take away all faults, or those that fit; how many there were."""
-        return self._ask(Request(op="heal", target=target, kind=kind, net=net)).healed
+        return fault_control.heal(self, target, kind, net)
 
     def cut_mgmt(self, node: str) -> None:
         """From now on nothing passes between the operator's SSH and the node, and nobody is told."""
@@ -327,6 +338,21 @@ class Lab:
     def start_sshd(self, node: str) -> None:
         """Start the server again, wait until it takes connections."""
         self._start_sshd(node).until_ready()
+        node_faults.cover_again(self, node)
+
+    def begin_wan_log(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
+        """From now on the WAN notes each packet that it drops, holds, reorders or doubles (``wanlog.py``)."""
+        self._ask(Request(op="log", path=str(path.absolute()), most_bytes=most_bytes))
+
+    def end_wan_log(self, path: Path) -> LogStatus:
+        """The file is whole when this returns."""
+        status = self._ask(Request(op="end-log", path=str(path.absolute()))).log
+        assert status is not None  # noqa: S101  # an answer without error has it
+        return status
+
+    def ask(self, request: Request) -> Reply:
+        """Of the WAN, by its control socket. Raises LabError."""
+        return self._ask(request)
 
     def _ask(self, request: Request) -> Reply:
         return ask(self.record.socket, request)

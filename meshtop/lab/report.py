@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from meshtop.lab.faults import NOT_OF_A_PATH
 from meshtop.lab.netns import LabError
 from meshtop.lab.network import Lab
 from meshtop.lab.overlay import missing
@@ -108,18 +109,25 @@ def _fault_lines(faults: list[dict[str, Any]]) -> list[str]:
     if not faults:
         return ["  no faults in force"]
     return [
-        f"  fault: {each['target']} {each['kind']} {each['value']}"
+        f"  fault: {each['target']} {each['kind']} {each['value']}".rstrip()
         + (" one way" if each["one_way"] else "")
-        + (f" on {each['net']}" if each["net"] else " on public and vpn")
+        + _fault_place(each)
         for each in faults
     ]
+
+
+def _fault_place(fault: dict[str, Any]) -> str:
+    if fault["net"]:
+        return f" on {fault['net']}"
+    return "" if fault["kind"] in NOT_OF_A_PATH else " on public and vpn"
 
 
 def _wan_line(wan: dict[str, Any]) -> str:
     late = wan["lateness_recent"]
     lateness = f"late p99 {late['p99_ms']:.2f} ms, at most {late['max_ms']:.2f} ms" if late["packets"] else "idle"
     drops = ", ".join(f"{count} {reason}" for reason, count in wan["drops"].items()) or "none"
+    logs = "".join(f"; {log['events']} events in {log['path']}" for log in wan["logs"])
     return (
         f"  WAN: {wan['scheduling']}, {wan['cpu_pct']:.1f} % of a core, {lateness};"
-        f" {wan['delivered']} packets delivered, {wan['in_flight']} under way, dropped: {drops}"
+        f" {wan['delivered']} packets delivered, {wan['in_flight']} under way, dropped: {drops}{logs}"
     )

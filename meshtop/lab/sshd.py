@@ -16,14 +16,14 @@ from pathlib import Path
 
 import asyncssh
 
-from meshtop.lab.sshd_config import PORT
+from meshtop.lab.sshd_config import PORT, SEARCH_PATH
 
 SHELL = "/bin/sh"
 ENVIRONMENT = {
     "HOME": str(Path.home()),
     "LANG": "C.UTF-8",
     "LOGNAME": "root",
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PATH": SEARCH_PATH,
     "SHELL": SHELL,
     "USER": "root",
 }

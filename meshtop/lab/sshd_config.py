@@ -9,6 +9,7 @@ from pathlib import Path
 from meshtop.lab.netns import LabError
 
 PORT = 22
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # of commands that come by SSH
 PRIVSEP_DIR = Path("/run/sshd")  # sshd insists on it; where its service runs it is there
 
 

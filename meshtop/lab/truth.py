@@ -5,6 +5,7 @@ Reads packets as they passed an interface of the sender (and, where there is one
 
 * *Retransmission*: a data segment whose first byte had been sent before (RFC 9293 sequence space, 32-bit wrap).
 * *Needless*: payload bytes that arrived at the receiver when it had them already. Needs the receiver's capture.
+* *Toll*: what the WAN itself says that it did to the packets of a flow (``wanlog.py``): dropped, held, reordered.
 * *Stall*: from the last ACK that advanced SND.UNA or, if nothing was outstanding then, from the first segment sent
   after it, to the next ACK that advances. Where the capture or the flow ends first, it is ``lost`` or ``open``.
 
@@ -15,10 +16,14 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+import msgspec
+
+from meshtop.lab.wanlog import WanEvent
 from meshtop.model import Value
 
 _SEQ = 1 << 32
@@ -44,6 +49,9 @@ class FlowId(NamedTuple):
     dst: str
     dst_port: int
 
+    def back(self) -> FlowId:
+        return FlowId(self.dst, self.dst_port, self.src, self.src_port)
+
 
 class Segment(NamedTuple):
     """A TCP segment's header fields. ``payload`` is its length in bytes; ``sack`` lists (left, right) blocks."""
@@ -62,10 +70,25 @@ class TrueStall(Value, frozen=True, kw_only=True):
     end: float
     outcome: Literal["recovered", "lost", "open"]
     retransmissions: int  # sent within it
+    una: int = 0  # the first byte that was not acknowledged, as an unbounded sequence number
+    # By reason, what the WAN did to what the flow waited for: packets from ``una`` on, and ACKs meanwhile. None without
+    # the WAN's log.
+    wan: Mapping[str, int] | None = None
 
     @property
     def duration_s(self) -> float:
         return self.end - self.start
+
+
+class Toll(Value, frozen=True, kw_only=True):
+    """What the WAN did to the packets of one direction of a connection; ``dropped`` is by reason."""
+
+    dropped: Mapping[str, int]
+    dropped_data: int  # of those, segments with data
+    held: int
+    longest_hold_s: float
+    reordered: int
+    duplicated: int
 
 
 class FlowTruth(Value, frozen=True, kw_only=True):
@@ -84,6 +107,8 @@ class FlowTruth(Value, frozen=True, kw_only=True):
     needless_bytes: int | None
     needless_segments: int | None
     stalls: tuple[TrueStall, ...]
+    toll: Toll | None = None  # on what the flow sent, and on what came back: None without the WAN's log
+    toll_back: Toll | None = None
 
     @property
     def needless_pct(self) -> float | None:
@@ -241,7 +266,13 @@ class _Sender:
         since = self._waiting_since
         if since is not None and at - since >= MIN_STALL_S:
             self.stalls.append(
-                TrueStall(start=since, end=at, outcome=outcome, retransmissions=self._retransmitted_while_waiting)
+                TrueStall(
+                    start=since,
+                    end=at,
+                    outcome=outcome,
+                    retransmissions=self._retransmitted_while_waiting,
+                    una=self.una,
+                )
             )
         self._waiting_since = None
         self._retransmitted_while_waiting = 0
@@ -271,8 +302,11 @@ class _Arrivals:
         self.needless_segments += known == segment.payload
 
 
-def check(sender: Iterable[Packet], receiver: Iterable[Packet] | None = None) -> list[FlowTruth]:
-    """The truth of every flow that sent data from the sender's side, in the order in which they began.
+def check(
+    sender: Iterable[Packet], receiver: Iterable[Packet] | None = None, wan: Iterable[WanEvent] | None = None
+) -> list[FlowTruth]:
+    """The truth of every flow that sent data from the sender's side, in the order in which they began. ``wan`` is the
+    WAN's log of that time; it knows the flows that it carries itself, and of a tunnel the outer ones only.
 
     A 4-tuple that is used again (a SYN with another initial sequence number) is a flow of its own. Packets must be
     in the order of their times.
@@ -292,13 +326,17 @@ def check(sender: Iterable[Packet], receiver: Iterable[Packet] | None = None) ->
                 flows.append(current)
             current.sent(at, segment)
         else:
-            back = FlowId(segment.flow.dst, segment.flow.dst_port, segment.flow.src, segment.flow.src_port)
+            back = segment.flow.back()
             if back in live:
                 live[back].acked(at, segment)
     for flow in flows:
         flow.finish(end)
     arrivals = None if receiver is None else _arrivals(receiver)
-    return [_truth(flow, arrivals) for flow in flows if flow.data_segments]
+    found = [_truth(flow, arrivals) for flow in flows if flow.data_segments]
+    if wan is None:
+        return found
+    told = _told(wan)
+    return [_with_tolls(flow, told) for flow in found]
 
 
 def _is_new_connection(current: _Sender, segment: Segment) -> bool:
@@ -338,3 +376,51 @@ def _truth(sender: _Sender, arrivals: dict[tuple[FlowId, int | None], _Arrivals]
         needless_segments=arrived.needless_segments if arrived else None,
         stalls=tuple(sender.stalls),
     )
+
+
+# ── With the WAN's log ───────────────────────────────────────────────────────────────────────────────────────────────
+
+Told = dict[FlowId, list[tuple[WanEvent, Segment]]]
+
+
+def _told(events: Iterable[WanEvent]) -> Told:
+    found: Told = {}
+    for event in events:
+        segment = parse_segment(event.head)
+        if segment is not None:
+            found.setdefault(segment.flow, []).append((event, segment))
+    return found
+
+
+def _with_tolls(flow: FlowTruth, told: Told) -> FlowTruth:
+    forth, back = (
+        [each for each in told.get(way, ()) if flow.first_at <= each[0].at <= flow.last_at]
+        for way in (flow.flow, flow.flow.back())
+    )
+    stalls = tuple(msgspec.structs.replace(stall, wan=_meanwhile(stall, forth, back)) for stall in flow.stalls)
+    return msgspec.structs.replace(flow, toll=_toll(forth), toll_back=_toll(back), stalls=stalls)
+
+
+def _toll(told: list[tuple[WanEvent, Segment]]) -> Toll:
+    holds = [event.until - event.at for event, _ in told if event.what == "hold"]
+    counts = Counter(event.what for event, _ in told)
+    return Toll(
+        dropped=Counter(event.why for event, _ in told if event.what == "drop"),
+        dropped_data=sum(event.what == "drop" and segment.payload > 0 for event, segment in told),
+        held=len(holds),
+        longest_hold_s=max(holds, default=0.0),
+        reordered=counts["reorder"],
+        duplicated=counts["duplicate"],
+    )
+
+
+def _meanwhile(
+    stall: TrueStall, forth: list[tuple[WanEvent, Segment]], back: list[tuple[WanEvent, Segment]]
+) -> Mapping[str, int]:
+    """What was sent before the stall began counts too, when the stall waited for it."""
+    waited_for = [
+        event.why
+        for event, segment in forth
+        if event.at <= stall.end and _unwrap(segment.seq, stall.una) + segment.payload > stall.una
+    ]
+    return Counter(waited_for + [event.why for event, _ in back if stall.start <= event.at <= stall.end])

@@ -276,12 +276,12 @@ class Wan:
         self.faults.append(fault)
         self._connect_faults()
 
-    def heal(self, target: str | None = None, kind: str | None = None, net: str | None = None) -> int:
-        """Take faults away: all, or those that fit. How many they were."""
-        before = len(self.faults)
-        self.faults = [each for each in self.faults if not each.fits(target, kind, net)]
+    def heal(self, target: str | None = None, kind: str | None = None, net: str | None = None) -> list[Fault]:
+        """Take faults away: all, or those that fit. Which they were."""
+        healed = [each for each in self.faults if each.fits(target, kind, net)]
+        self.faults = [each for each in self.faults if each not in healed]
         self._connect_faults()
-        return before - len(self.faults)
+        return healed
 
     def _connect_faults(self) -> None:
         for leg in self.legs():

@@ -19,11 +19,13 @@ import msgspec
 
 from meshtop.lab.control import LineStatus, Reply, Request, RoundTrip, WanStatus
 from meshtop.lab.faults import FaultError, make_fault
+from meshtop.lab.faults.base import Happening
 from meshtop.lab.lateness import LatenessMeter
 from meshtop.lab.nat import Nat
 from meshtop.lab.netns import open_tun
 from meshtop.lab.plan import MGMT, OPERATOR, PUBLIC, WanSpec
-from meshtop.lab.wan import Line, Wan
+from meshtop.lab.wan import Line, Packet, Wan
+from meshtop.lab.wanlog import WanLog
 
 NAT = "nat"  # why a packet was dropped
 READ_BYTES = 65536
@@ -57,6 +59,7 @@ class WanLoop:
         self._control = control
         self._connections: dict[int, tuple[socket.socket, bytearray]] = {}
         self._cpu_marks = [(self.started, time.process_time())]
+        self._logs: dict[str, WanLog] = {}
         self.scheduling = _ask_for_priority()
 
     def run(self) -> None:
@@ -78,9 +81,11 @@ class WanLoop:
                     else:
                         self._attend(fd)
                 self._hand_over()
-                self._mark_cpu()
+                self._each_second()
         finally:
             self._control.unlink(missing_ok=True)
+            for log in self._logs.values():
+                log.close()
 
     def _read(self, fd: int) -> None:
         port, inject = self._port_of[fd], self.wan.inject
@@ -112,10 +117,12 @@ class WanLoop:
             now = time.monotonic()
             late.add(now, now - due_at)
 
-    def _mark_cpu(self) -> None:
+    def _each_second(self) -> None:
         now = time.monotonic()
         if now - self._cpu_marks[-1][0] >= 1.0:
             self._cpu_marks.append((now, time.process_time()))
+            for log in self._logs.values():
+                log.flush()
             while now - self._cpu_marks[0][0] > CPU_WINDOW_S + 1.0:
                 del self._cpu_marks[0]
 
@@ -163,11 +170,37 @@ class WanLoop:
         if request.op in ("release", "attach"):
             return self._hold_devices(request.net, hold=request.op == "attach")
         if request.op == "heal":
-            return Reply(healed=self.wan.heal(request.target, request.kind, request.net))
+            healed = self.wan.heal(request.target, request.kind, request.net)
+            return Reply(healed=tuple(fault.request for fault in healed))
+        if request.op in ("log", "end-log"):
+            return self._begin_log(request) if request.op == "log" else self._end_log(request.path)
         if request.fault is None:
             return Reply(error="which fault?")
         self.wan.add_fault(make_fault(request.fault, [line.site for line in self.spec.lines]))
         return Reply()
+
+    def _begin_log(self, request: Request) -> Reply:
+        if request.path in self._logs:
+            return Reply(error=f"there is a log at {request.path} already")
+        try:
+            log = self._logs[request.path] = WanLog(Path(request.path), request.most_bytes)
+        except OSError as error:
+            return Reply(error=f"no log can be written at {request.path}: {error.strerror}")
+        self.wan.witness = self._tell
+        return Reply(log=log.status())
+
+    def _end_log(self, path: str) -> Reply:
+        log = self._logs.pop(path, None)
+        if log is None:
+            return Reply(error=f"there is no log at {path}; there are: {', '.join(self._logs) or 'none'}")
+        log.close()
+        if not self._logs:
+            self.wan.witness = None
+        return Reply(log=log.status())
+
+    def _tell(self, at: float, what: Happening, why: str, packet: Packet, until: float) -> None:
+        for log in self._logs.values():
+            log.witness(at, what, why, packet, until)
 
     def _hold_devices(self, net: str | None, *, hold: bool) -> Reply:
         """Attach to the devices of a network, or let go of them; those that are so already are left as they are."""
@@ -208,6 +241,8 @@ class WanLoop:
             lines=tuple(_line_status(line) for line in lines),
             round_trips=_round_trips(wan),
             faults=tuple(fault.request for fault in wan.faults),
+            logs=tuple(log.status() for log in self._logs.values()),
+            answered=wan.answered,
         )
 
 

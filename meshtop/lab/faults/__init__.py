@@ -17,6 +17,7 @@ __all__ = [
     "ENDINGS",
     "KINDS",
     "NETS",
+    "NOT_OF_A_PATH",
     "Fault",
     "FaultError",
     "FaultRequest",
@@ -45,6 +46,7 @@ _OF_THE_WAY: tuple[type[Fault], ...] = (
 )
 _OF_A_NODE: tuple[type[Fault], ...] = (Freeze, SshdKill, HostKey, ToolMissing, ToolSlow)
 KINDS: dict[str, type[Fault]] = {fault.kind: fault for fault in (*_OF_THE_WAY, *_OF_A_NODE)}
+NOT_OF_A_PATH = frozenset([MgmtCut.kind, *(fault.kind for fault in _OF_A_NODE)])  # the kind says where they are
 ENDINGS = {"thaw": Freeze.kind, "sshd-start": SshdKill.kind}  # said like a fault, these heal one
 
 

@@ -80,6 +80,8 @@ class ToolSlow(NodeFault):
         self._check_target()
         name, sleep = two(value, "ss/3s")
         self.tool = _tool(name)
+        if self.tool in ("sh", "sleep"):
+            raise FaultError(f"{self.tool} cannot be slow: it is what makes others slow")
         self.sleep_s = seconds(sleep) if sleep else USUAL_SLOWNESS_S
 
     def identity(self) -> tuple[str | None, ...]:
