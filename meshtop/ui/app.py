@@ -42,7 +42,7 @@ class MeshtopApp(App[None]):
     After ``run()``, ``return_code`` is 0, 1 after an unhandled error, or 130 after a signal or ctrl+c.
     """
 
-    CSS_PATH = "meshtop.tcss"
+    CSS_PATH = Path(__file__).with_name("meshtop.tcss")
     TITLE = "meshtop"
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False

@@ -19,6 +19,8 @@ FRAMED_FROM_HEIGHT = 28  # below, the lines that frames cost are worth more than
 MOST_NODES_WITH_FIGURES = 8  # beyond, figures can no longer be taken in at a glance
 
 # Inner widths of a cell, without the column that parts it from the next: glyph and five-cell figure; with inflation.
+HEADER = 7
+WIDEST_HEADER = 12
 TALL_CELL = 9
 LINE_CELL = 6
 GLYPH_CELL = 1
@@ -67,8 +69,10 @@ class Plan:
     paths_fit: bool = True  # whether all the paths that were asked for fit side by side
 
 
-def plan(width: int, height: int, nodes: int, shown_paths: int, all_paths: int) -> Plan:
-    """``shown_paths``: how many matrices stand side by side. ``all_paths``: how many paths a pair has."""
+def plan(width: int, height: int, nodes: int, shown_paths: int, all_paths: int, longest_name: int = 1) -> Plan:
+    """``shown_paths``: how many matrices stand side by side. ``all_paths``: how many paths a pair has.
+    ``longest_name``: of a node, in cells."""
+    header = min(max(longest_name + 2, HEADER), WIDEST_HEADER)
     if width < LINE_UNDER[0] or height < LINE_UNDER[1]:
         return Plan(mode="line")
     body = height - 2  # header and footer
@@ -81,12 +85,12 @@ def plan(width: int, height: int, nodes: int, shown_paths: int, all_paths: int) 
         side = 0  # the other path stands beside the first: there is no third column
     inner = width - side - (2 if framed else 0)
     room = body - frame - 1  # for rows, below the line of column names
-    grid = _grid(inner, room, nodes, shown_paths, tall=width >= TALL_FROM[0] and height >= TALL_FROM[1])
+    grid = _grid(inner, room, nodes, shown_paths, header, tall=width >= TALL_FROM[0] and height >= TALL_FROM[1])
     if side and grid.kind == "glyph" and grid.header + nodes * grid.pitch + 1 > inner:
         side = 0  # all columns at once are worth more than a side panel
-        grid = _grid(width - (2 if framed else 0), room, nodes, shown_paths, tall=False)
+        grid = _grid(width - (2 if framed else 0), room, nodes, shown_paths, header, tall=False)
     if shown_paths > 1 and grid.kind == "glyph" and nodes <= MOST_NODES_WITH_FIGURES:
-        one = plan(width, height, nodes, 1, all_paths)
+        one = plan(width, height, nodes, 1, all_paths, longest_name)
         return replace(one, paths_fit=False)
     if side:
         return _wide_plan(body, frame, framed, side, grid, nodes)
@@ -100,17 +104,16 @@ def plan_without_nodes(width: int, height: int) -> Plan:
         return shown
     body = height - 2
     log = min(max(body // 4, 3), 10) if body >= 16 else 0
-    return Plan(mode="grid", framed=shown.framed, grid=Grid("line", LINE_CELL, 7, 0), matrix=body - log, log=log)
+    return Plan(mode="grid", framed=shown.framed, grid=Grid("line", LINE_CELL, HEADER, 0), matrix=body - log, log=log)
 
 
-def _grid(inner: int, room: int, nodes: int, paths: int, *, tall: bool) -> Grid:
+def _grid(inner: int, room: int, nodes: int, paths: int, header: int, *, tall: bool) -> Grid:
     columns = max(nodes * paths, 1)
     inner -= (paths - 1) * SEPARATOR
-    header = 7
     cell = (inner - header - 1) // columns - 1
     if nodes > MOST_NODES_WITH_FIGURES or cell < LINE_CELL:
-        cell = min(max((inner - header - 1) // columns - 1, GLYPH_CELL), 3)
-        return Grid("glyph", cell | 1, header + 3, 0)  # an odd width has a middle for the glyph
+        cell = min(max((inner - max(header, 10) - 1) // columns - 1, GLYPH_CELL), 3)
+        return Grid("glyph", cell | 1, max(header, 10), 0)  # an odd width has a middle for the glyph
     cell = min(cell, WIDEST_CELL)
     header = min(16, inner - columns * (cell + 1) - 1)
     if tall and cell >= TALL_CELL and nodes * 3 <= room:

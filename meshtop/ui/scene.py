@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from rich.cells import cell_len
+
 from meshtop.engine.snapshot import LinkState, LinkView, NodeState, NodeView, TrailPoint, View
 from meshtop.model import LinkKey, NodeName, Path, PathName
 from meshtop.units import format_age
@@ -123,11 +125,17 @@ class Scene:
 
     @property
     def nothing_to_show(self) -> bool:
-        """No node gives anything, and no link has a figure that is still worth reading."""
-        return self.nodes_up == 0 and all(
-            shown.state in ("no-data", "stale") and (shown.age_s is None or shown.age_s > 10 * self.stale_after_s)
-            for shown in self.links.values()
-        )
+        """No node gives anything. Figures that merely grew old are still worth showing as such."""
+        return self.nodes_up == 0 and all(shown.state == "no-data" for shown in self.links.values())
+
+    @cached_property
+    def longest_name(self) -> int:
+        """Of a node, in cells."""
+        return max((cell_len(shown.node.name) for shown in self.nodes), default=1)
+
+    def pair_width(self, most: int) -> int:
+        """Cells that the longest ``src→dst`` may take, up to ``most``."""
+        return min(2 * self.longest_name + 1, most)
 
     def counts(self, paths: tuple[PathName, ...]) -> Mapping[ShownState, int]:
         found: dict[ShownState, int] = dict.fromkeys(BY_SEVERITY, 0)

@@ -130,6 +130,36 @@ async def test_no_text_is_markup_and_none_steers_the_terminal(size, ticks, grid_
             assert "[bold red]x[/]" in "\n".join(lines), "the log screen shows it as it is"
 
 
+def renamed(view: View, names: dict[str, str]) -> View:
+    """The same view of nodes with other names."""
+    nodes = tuple(msgspec.structs.replace(node, name=names[node.name]) for node in view.snapshot.nodes)
+    links = tuple(
+        msgspec.structs.replace(link, src=names[link.src], dst=names[link.dst]) for link in view.snapshot.links
+    )
+    mesh_nodes = tuple(msgspec.structs.replace(node, name=names[node.name]) for node in view.mesh.nodes)
+    return msgspec.structs.replace(
+        view,
+        snapshot=msgspec.structs.replace(view.snapshot, nodes=nodes, links=links),
+        mesh=msgspec.structs.replace(view.mesh, nodes=mesh_nodes),
+        trails={},
+    )
+
+
+@pytest.mark.parametrize("size", [(120, 40), (100, 30), (80, 24), (60, 20), (40, 10), (30, 6)])
+async def test_long_and_wide_names_keep_the_columns(size, ticks, grid_of) -> None:
+    names = {"a": "gateway-hubei-01", "b": "湖北武汉入口节点", "c": "重庆", "d": "d" * 60, "e": "é́́"}
+    view = renamed(scripted_view(44, down=("d",)), names)
+    app = MeshtopApp(ScriptedSource(view), ticks=ticks)
+    async with app.run_test(size=size) as pilot:
+        for keys in ((), ("p", "p"), ("down", "left"), ("l",)):
+            await pilot.press(*keys)
+            await pilot.pause()
+            lines = grid_of(app)
+            assert {cell_len(line) for line in lines} == {size[0]}
+            frames = [line for line in lines if line.startswith("│")]
+            assert [line for line in frames if line[-1] not in "│╮╯"] == []
+
+
 async def test_sizes_may_change_while_it_runs(ticks, grid_of) -> None:
     source = ScriptedSource(scripted_view(44))
     app = MeshtopApp(source, ticks=ticks)

@@ -15,9 +15,16 @@ def column(chosen: Plan, side: bool) -> int:
     return chosen.matrix + chosen.worst + chosen.nodes + chosen.log + (0 if chosen.side else chosen.link)
 
 
-@given(st.integers(1, 300), st.integers(1, 100), st.integers(0, 60), st.integers(1, 3), st.integers(1, 3))
-def test_the_parts_fill_the_terminal(width, height, nodes, shown, paths) -> None:
-    for chosen in (plan(width, height, nodes, min(shown, paths), paths), plan_without_nodes(width, height)):
+@given(
+    st.integers(1, 300),
+    st.integers(1, 100),
+    st.integers(0, 60),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 70),
+)
+def test_the_parts_fill_the_terminal(width, height, nodes, shown, paths, name) -> None:
+    for chosen in (plan(width, height, nodes, min(shown, paths), paths, name), plan_without_nodes(width, height)):
         if chosen.mode == "line":
             assert width < 40 or height < 10
             continue
@@ -28,9 +35,9 @@ def test_the_parts_fill_the_terminal(width, height, nodes, shown, paths) -> None
         assert all(part >= 0 for part in (chosen.matrix, chosen.worst, chosen.nodes, chosen.log, chosen.link))
 
 
-@given(st.integers(80, 300), st.integers(10, 100), st.integers(1, 60), st.integers(1, 3))
-def test_what_is_wider_than_a_glyph_shows_all_columns(width, height, nodes, shown) -> None:
-    chosen = plan(width, height, nodes, shown, 3)
+@given(st.integers(80, 300), st.integers(10, 100), st.integers(1, 60), st.integers(1, 3), st.integers(1, 70))
+def test_what_is_wider_than_a_glyph_shows_all_columns(width, height, nodes, shown, name) -> None:
+    chosen = plan(width, height, nodes, shown, 3, name)
     assert chosen.grid is not None
     matrices = shown if chosen.paths_fit else 1
     inner = width - chosen.side - (2 if chosen.framed else 0)

@@ -55,7 +55,7 @@ class OverviewScreen(SceneScreen):
         choices.settle(scene)
         width, height = self.app.size
         nodes, paths = len(scene.nodes), choices.paths(scene)
-        chosen = plan(width, height, nodes, len(paths), len(scene.paths))
+        chosen = plan(width, height, nodes, len(paths), len(scene.paths), scene.longest_name)
         if scene.nothing_to_show:
             chosen = plan_without_nodes(width, height)
         if not chosen.paths_fit:

@@ -37,11 +37,12 @@ class AttentionPanel(Canvas):
         links = concerns(scene)
         count = len(nodes) + len(links)
         roomy = rows - count  # so many, the worst, may take two lines
+        who = max(scene.pair_width(17), 8)
         body: list[Line] = []
         for place, shown in enumerate(nodes):
-            body += _node_lines(shown, inner, place < roomy, glyphs, palette)
+            body += _node_lines(shown, who, inner, place < roomy, glyphs, palette)
         for place, concern in enumerate(links, start=len(nodes)):
-            body += _link_lines(concern, inner, place < roomy, glyphs, palette)
+            body += _link_lines(concern, who, inner, place < roomy, glyphs, palette)
         if count > rows:
             body[rows - 1 :] = [Line().gap().add(f"and {count - rows + 1} more", palette.dim)]
         if not body:
@@ -96,20 +97,24 @@ def brief_figures(shown: ShownLink) -> str:
     return " ".join(parts)
 
 
-def _link_lines(concern: Concern, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette) -> list[Line]:
+def _link_lines(
+    concern: Concern, who: int, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette
+) -> list[Line]:
     style = palette.states_bold[concern.state]
     line = Line().gap().add(f"{glyphs.states[concern.state]} ", style)
-    line.add(glyphs.fit(f"{concern.src or '*'}→{concern.dst or '*'}", 9), palette.bold)
+    line.add(glyphs.fit(f"{concern.src or '*'}→{concern.dst or '*'}", who), palette.bold).gap()
     line.add(glyphs.fit(WORDS[concern.state], 11), style)
     if two_lines:
         line.add(glyphs.fit(concern.path, max(width - line.width - 1, 0)).rstrip(), palette.dim)
     return _with_words(line, concern.words, width, two_lines, glyphs, palette)
 
 
-def _node_lines(shown: ShownNode, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette) -> list[Line]:
+def _node_lines(
+    shown: ShownNode, who: int, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette
+) -> list[Line]:
     style = palette.node_states[shown.state]
     line = Line().gap().add(f"{glyphs.states[shown.state]} ", style)
-    line.add(glyphs.fit(shown.node.name, 9), palette.bold).add(glyphs.fit(NODE_WORDS[shown.state], 11), style)
+    line.add(glyphs.fit(shown.node.name, who), palette.bold).gap().add(glyphs.fit(NODE_WORDS[shown.state], 11), style)
     if two_lines:
         line.add("node", palette.dim)
     return _with_words(line, shown.node.reason or "", width, two_lines, glyphs, palette)

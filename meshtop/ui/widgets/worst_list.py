@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from meshtop.model import PathName
 from meshtop.ui.draw import Line
@@ -13,7 +14,6 @@ from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.link_panel import Pair
 
-_PAIR = 11
 _STATE = 10
 
 
@@ -26,18 +26,19 @@ class WorstList(Canvas):
         self, scene: Scene, paths: tuple[PathName, ...], metric: MetricName, selected: Pair | None, width: int,
         height: int, glyphs: Glyphs, palette: Palette,
     ) -> None:  # fmt: skip
-        rows = height - 2
+        rows = height - 2  # the title and the headings
+        pair = max(scene.pair_width(max(10, width // 3)), 10)
+        drawing = _Drawing(scene, metric, len(paths) > 1, pair, width, glyphs, palette)
         entries: list[ShownNode | ShownLink] = [shown for shown in scene.nodes if not shown.usable]
         entries += listed(scene, paths)
         place = next((place for place, entry in enumerate(entries) if _is(entry, selected)), 0)
         self._first = max(0, min(max(self._first, place - rows + 1), place, max(len(entries) - rows, 0)))
-        body = [
-            _node_line(entry, width, glyphs, palette)
-            if isinstance(entry, ShownNode)
-            else link_line(entry, scene, metric, _is(entry, selected), len(paths) > 1, width, glyphs, palette)
-            for entry in entries[self._first : self._first + rows]
-        ]
-        body.insert(0, _headings(metric, len(paths) > 1, width, glyphs, palette))
+        body = [drawing.headings()]
+        for entry in entries[self._first : self._first + rows]:
+            if isinstance(entry, ShownNode):
+                body.append(drawing.node(entry))
+            else:
+                body.append(drawing.link(entry, selected=_is(entry, selected)))
         title = Line().add("Worst links", palette.title)
         title.add(glyphs.text(f" · {', '.join(paths)} · {metric}"), palette.dim)
         hidden = len(entries) - self._first - rows
@@ -53,46 +54,59 @@ def _is(entry: ShownNode | ShownLink, selected: Pair | None) -> bool:
     return isinstance(entry, ShownLink) and (entry.link.src, entry.link.dst) == selected
 
 
-def _headings(metric: MetricName, with_path: bool, width: int, glyphs: Glyphs, palette: Palette) -> Line:
-    line = Line().gap(3).add(glyphs.fit("link", _PAIR) + (glyphs.fit("path", 8) if with_path else ""), palette.dim)
-    line.add(glyphs.fit("state", _STATE), palette.dim)
-    for heading in METRICS[metric].headings:
-        if line.width + 6 > width - 1:
-            break
-        line.add(glyphs.fit(heading, 6, ">"), palette.dim)
-    return line
+@dataclass(frozen=True)
+class _Drawing:
+    """What all lines of one drawing share. ``pair``: cells for ``src→dst``."""
 
+    scene: Scene
+    metric: MetricName
+    with_path: bool
+    pair: int
+    width: int
+    glyphs: Glyphs
+    palette: Palette
 
-def link_line(
-    shown: ShownLink, scene: Scene, metric: MetricName, selected: bool, with_path: bool, width: int, glyphs: Glyphs,
-    palette: Palette,
-) -> Line:  # fmt: skip
-    link, thresholds = shown.link, scene.view.mesh.thresholds
-    line = Line().add(glyphs.bracket[0] if selected else " ", palette.cursor)
-    line.add(f"{glyphs.states[shown.state]} ", palette.states_bold[shown.state])
-    line.add(glyphs.fit(f"{link.src}→{link.dst}", _PAIR - 1), palette.bold).gap()
-    if with_path:
-        line.add(glyphs.fit(link.path, 7), palette.dim).gap()
-    state = f"stale {age_words(shown.age_s)}" if shown.stale else WORDS[shown.state]
-    line.add(glyphs.fit(state, _STATE), palette.states[shown.state])
-    chosen = METRICS[metric]
-    for read in (chosen.main, chosen.side, *chosen.lower):
-        figure = read(link, thresholds)
-        if line.width + 6 > width - 1:
-            break
-        style = palette.states["stale"] if shown.stale else palette.gravity[figure.gravity]
-        line.add(glyphs.fit(figure.text, 6, ">"), style)
-    if selected:
-        line.gap().add(glyphs.bracket[1], palette.cursor)
-    return line
+    def headings(self) -> Line:
+        glyphs, palette = self.glyphs, self.palette
+        path = glyphs.fit("path", 8) if self.with_path else ""
+        line = Line().gap(3).add(glyphs.fit("link", self.pair + 1) + path, palette.dim)
+        line.add(glyphs.fit("state", _STATE), palette.dim)
+        for heading in METRICS[self.metric].headings:
+            if self._room(line):
+                line.add(glyphs.fit(heading, 6, ">"), palette.dim)
+        return line
 
+    def link(self, shown: ShownLink, *, selected: bool) -> Line:
+        link, glyphs, palette = shown.link, self.glyphs, self.palette
+        line = Line().add(glyphs.bracket[0] if selected else " ", palette.cursor)
+        line.add(f"{glyphs.states[shown.state]} ", palette.states_bold[shown.state])
+        line.add(glyphs.fit(f"{link.src}→{link.dst}", self.pair), palette.bold).gap()
+        if self.with_path:
+            line.add(glyphs.fit(link.path, 7), palette.dim).gap()
+        state = f"stale {age_words(shown.age_s)}" if shown.stale else WORDS[shown.state]
+        line.add(glyphs.fit(state, _STATE), palette.states[shown.state])
+        chosen = METRICS[self.metric]
+        for read in (chosen.main, chosen.side, *chosen.lower):
+            figure = read(link, self.scene.view.mesh.thresholds)
+            style = palette.states["stale"] if shown.stale else palette.gravity[figure.gravity]
+            if self._room(line):
+                line.add(glyphs.fit(figure.text, 6, ">"), style)
+        if selected:
+            line.gap().add(glyphs.bracket[1], palette.cursor)
+        return line
 
-def _node_line(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -> Line:
-    style = palette.node_states[shown.state]
-    line = Line().gap().add(f"{glyphs.states[shown.state]} ", style)
-    line.add(glyphs.fit(f"node {shown.node.name}", _PAIR - 1), palette.bold).gap()
-    line.add(glyphs.fit(NODE_WORDS[shown.state], _STATE), style).gap()
-    return line.add(glyphs.fit(shown.node.reason or "", max(width - line.width - 1, 0)).rstrip(), palette.text)
+    def node(self, shown: ShownNode) -> Line:
+        glyphs, palette = self.glyphs, self.palette
+        style = palette.node_states[shown.state]
+        line = Line().gap().add(f"{glyphs.states[shown.state]} ", style)
+        line.add(glyphs.fit(f"node {shown.node.name}", self.pair), palette.bold).gap()
+        line.add(glyphs.fit(NODE_WORDS[shown.state], _STATE), style).gap()
+        room = max(self.width - line.width - 1, 0)
+        return line.add(glyphs.fit(shown.node.reason or "", room).rstrip(), palette.text)
+
+    def _room(self, line: Line) -> bool:
+        """For one figure more, and the cursor behind it."""
+        return line.width + 6 <= self.width - 2
 
 
 def state_line(scene: Scene, live: Line, width: int, glyphs: Glyphs, palette: Palette) -> Line:
