@@ -64,16 +64,17 @@ class Lab:
         overlay: str = DIRECT,
         nat: Sequence[str] = (),
         truth: bool = False,
+        seed: int = 1,
     ) -> Self:
         """Make a lab and wait until all of it answers. Raises LabError; nothing is then left.
 
         Nobody can open connections to the sites ``nat`` on the public network. With ``truth`` the WAN notes what it
-        does to packets from the beginning, in ``wan_log_path``."""
+        does to packets from the beginning, in ``wan_log_path``. Labs of one ``seed`` have the same chances of loss."""
         _check(name, sshd, overlay, nat)
         record = registry.claim(name, directory, process_ref(os.getpid()))
         lab = cls(record)
         try:
-            lab._build(sshd, overlay, tuple(sorted(set(nat))), truth=truth)
+            lab._build(sshd, overlay, tuple(sorted(set(nat))), truth=truth, seed=seed)
         except BaseException:  # an interruption too leaves nothing
             lab.down()
             raise
@@ -107,11 +108,11 @@ class Lab:
     ) -> None:
         await asyncio.to_thread(self.down)
 
-    def _build(self, sshd: str, carrier: str, nat: tuple[str, ...], *, truth: bool) -> None:
+    def _build(self, sshd: str, carrier: str, nat: tuple[str, ...], *, truth: bool, seed: int) -> None:
         available = congestion_available()
         congestion = CONGESTION if CONGESTION in available else ""
         self._change(sshd=sshd, nat=nat, congestion=congestion)
-        self.plan = LabPlan(index=self.record.index, nat=nat)
+        self.plan = LabPlan(index=self.record.index, nat=nat, seed=seed)
         files.prepare(self.dir)
         self._change(owns_files=True)
         files.write_files(self.dir, self.plan)

@@ -100,6 +100,7 @@ class LabPlan(Value, frozen=True, kw_only=True):
     index: int
     sites: tuple[Site, ...] = CASE
     nat: tuple[str, ...] = ()  # sites whose public address nobody can dial
+    seed: int = 1  # of the WAN's chances
 
     def namespace(self, site: str) -> str:
         return f"{namespace_prefix(self.index)}{site}"
@@ -149,7 +150,12 @@ class LabPlan(Value, frozen=True, kw_only=True):
         )
         delays = {site.name: site.delay_ms for site in self.sites} | {OPERATOR: OPERATOR_DELAY_MS}
         return WanSpec(
-            ports=tuple(self.ports()), lines=lines, delays_ms=delays, nat=self.nat, nat_address=self.nat_address()
+            ports=tuple(self.ports()),
+            lines=lines,
+            delays_ms=delays,
+            nat=self.nat,
+            nat_address=self.nat_address(),
+            seed=self.seed,
         )
 
 
