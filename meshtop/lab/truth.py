@@ -84,7 +84,8 @@ class Toll(Value, frozen=True, kw_only=True):
     """What the WAN did to the packets of one direction of a connection; ``dropped`` is by reason."""
 
     dropped: Mapping[str, int]
-    dropped_data: int  # of those, segments with data
+    dropped_data: int  # of those, segments with data …
+    dropped_bytes: int  # … and their payload
     held: int
     longest_hold_s: float
     reordered: int
@@ -407,6 +408,7 @@ def _toll(told: list[tuple[WanEvent, Segment]]) -> Toll:
     return Toll(
         dropped=Counter(event.why for event, _ in told if event.what == "drop"),
         dropped_data=sum(event.what == "drop" and segment.payload > 0 for event, segment in told),
+        dropped_bytes=sum(segment.payload for event, segment in told if event.what == "drop"),
         held=len(holds),
         longest_hold_s=max(holds, default=0.0),
         reordered=counts["reorder"],

@@ -60,11 +60,15 @@ class WanLog:
         self.events = 0
         self.missed = 0
         self._room = most_bytes
-        self._buffer = bytearray(msgspec.json.encode({"schema": SCHEMA}) + b"\n")
+        self._buffer = bytearray()
         self._encode = msgspec.json.Encoder().encode
         self._utc = time.time() - time.monotonic()
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        self.flush()
+        try:
+            os.write(self._fd, msgspec.json.encode({"schema": SCHEMA}) + b"\n")
+        except OSError:
+            os.close(self._fd)
+            raise
 
     def witness(self, at: float, what: Happening, why: str, packet: Packet, until: float) -> None:
         leg, data = packet.leg, packet.data
