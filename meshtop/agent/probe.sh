@@ -93,10 +93,12 @@ learn_ping() {
   ping_known=
   command -v ping >/dev/null || return
   ping_known=1
+  ping_first=0 # the number of its first probe; its own header comes with the first answer only
   case $(ping -V 2>&1) in
     *iputils*)
       ping_flags='-n -D'
       ping_fractions=1
+      ping_first=1
       ;;
   esac
 }
@@ -107,7 +109,7 @@ run_ping() {
   {
     [ "$5" -gt 0 ] && (snooze "$5")
     own_pid
-    printf '#run %s %s\n' "$pid" "$seconds"
+    printf '#run %s %s %s\n' "$pid" "$seconds" $ping_first
     exec ping $ping_flags -i $seconds -s "$3" -w $ping_life "$2"
   } 2>&1 </dev/null | {
     own_pid
@@ -136,8 +138,13 @@ tend_pings() {
   done
 }
 
-first_line_of() {
-  command -v "$1" >/dev/null && "$@" 2>&1 </dev/null | { IFS= read -r line && printf '%s\n' "$line"; }
+# Two lines: BusyBox complains of the option first.
+said_by() {
+  command -v "$1" >/dev/null && "$@" 2>&1 </dev/null | {
+    read -r line
+    read -r more
+    printf '%s\n' "$line $more"
+  }
 }
 
 note() {
@@ -156,9 +163,9 @@ note_wall() {
 note_what_it_is() {
   read -r line </proc/sys/kernel/osrelease && note kernel "$line"
   note uid "$(id -u)"
-  note ss "$(first_line_of ss -V)"
-  note iperf3 "$(first_line_of iperf3 --version)"
-  note ping "$(first_line_of ping -V)"
+  note ss "$(said_by ss -V)"
+  note iperf3 "$(said_by iperf3 --version)"
+  note ping "$(said_by ping -V)"
   note ssh "$SSH_CONNECTION"
   command -v ip >/dev/null && note addresses "$(ip -o addr | head -n 100 | while read -r _ interface family address _; do
     case $family in
@@ -197,7 +204,7 @@ run_keeper() {
     snooze $MT_POLL
     unheard=$((unheard + MT_POLL))
     [ $unheard -ge $MT_LEASE ] && die
-    kill -0 $top && kill -0 $main || die
+    alive $top && alive $main || die
   done
 }
 

@@ -15,14 +15,13 @@ from meshtop.parse.errors import ParseError
 from meshtop.parse.ping import parse_ping_line
 
 MAX_SERIES = 1024  # the probe starts at most 128 (agent.probe.MAX_PINGS)
+MAX_SAID = 3  # iputils says in three lines that it may not
 # Uptime is read in steps of 10 ms and awk sees a line within a few: less than this is not lateness.
 NOT_LATE_S = 0.1
 
 _UPTIME = re.compile(r"[0-9]{1,12}")
 _STAMP = re.compile(r"\[([0-9]{1,12}\.[0-9]{1,9})\]")
 _SECONDS = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
-# BusyBox and inetutils write "PING 10.0.0.1 (10.0.0.1): 56 data bytes" and number from 0, iputils from 1.
-_NUMBERS_FROM_0 = re.compile(r"PING .*\): [0-9]+ data bytes")
 
 
 class _Series(msgspec.Struct):
@@ -30,7 +29,7 @@ class _Series(msgspec.Struct):
     payload_bytes: int
     interval_s: float
     started: bool = False
-    said: str = ""  # the last thing that was not a reply
+    said: tuple[str, ...] = ()  # what it said of trouble since the last reply
 
 
 class PingSeries:
@@ -68,8 +67,6 @@ class PingSeries:
         if line.startswith("#"):
             return self._own_line(series, words[1:], seen_s)
         uptime_s = self._printed_s(words[1] if len(words) > 1 else "", seen_s)
-        if line.startswith("PING "):
-            return [self._start(series, uptime_s, 0 if _NUMBERS_FROM_0.match(line) else 1)]
         event = parse_ping_line(
             line, series.target, series.payload_bytes, uptime_s, wall_minus_uptime_s=self._wall_minus_uptime_s
         )
@@ -77,17 +74,19 @@ class PingSeries:
             # Opened in the middle: the probes before this one are nobody's business.
             return [self._start(series, event.uptime_s - event.rtt_ms / 1000, event.seq), event]
         if isinstance(event, PingProblem):
-            series.said = event.text
+            if event.text not in series.said:
+                series.said = (*series.said, event.text)[-MAX_SAID:]
         elif event is not None:
-            series.said = ""
+            series.said = ()
         return [] if event is None else [event]
 
     def _own_line(self, series: _Series, words: list[str], seen_s: float) -> list[PingEvent]:
-        """``#run pid seconds``: a process is about to start; ``#end``: it ended."""
-        if words[0] == "#run" and len(words) == 3 and _SECONDS.fullmatch(words[2]) and float(words[2]) > 0:
-            series.interval_s = float(words[2])
-            series.said = ""
-            return []
+        """``#run pid seconds first``: a process starts, with that interval and number of its first probe; ``#end``: it
+        ended. ping's own first line is of no use, as iputils keeps it back until the first answer."""
+        if words[0] == "#run" and len(words) == 4 and _SECONDS.fullmatch(words[2]) and words[3] in ("0", "1"):
+            series.interval_s = float(words[2]) or series.interval_s
+            series.said = ()
+            return [self._start(series, seen_s, int(words[3]))]
         if words[0] == "#end":
             series.started = False
             return [
@@ -95,7 +94,7 @@ class PingSeries:
                     target=series.target,
                     payload_bytes=series.payload_bytes,
                     uptime_s=seen_s,
-                    text=series.said or "ping ended",
+                    text="; ".join(series.said) or "ping ended",
                     ended=True,
                 )
             ]
