@@ -34,7 +34,7 @@ def on_ending_signals(callback: Callable[[], None]) -> Callable[[], None]:
     loop = asyncio.get_running_loop()
     installed: list[signal.Signals] = []
     for name in _ENDING:
-        if signal.getsignal(name) not in (signal.SIG_DFL, signal.default_int_handler):
+        if not _unclaimed(signal.getsignal(name)):
             continue
         try:
             loop.add_signal_handler(name, callback)
@@ -47,3 +47,9 @@ def on_ending_signals(callback: Callable[[], None]) -> Callable[[], None]:
             loop.remove_signal_handler(name)
 
     return undo
+
+
+def _unclaimed(handler: object) -> bool:
+    """Python's own handlers, and the one by which asyncio.run turns SIGINT into a cancelled main task."""
+    by_runner = isinstance(getattr(getattr(handler, "func", None), "__self__", None), asyncio.Runner)
+    return by_runner or handler in (signal.SIG_DFL, signal.default_int_handler)
