@@ -50,18 +50,26 @@ def test_one_connection_carries_all() -> None:
     assert striper.take([0]) == (0, ipv4(1000))
 
 
-def test_bulk_goes_to_the_connection_with_the_least_waiting() -> None:
+def test_one_connection_carries_the_bulk_until_it_is_late() -> None:
     striper = Striper(4)
-    striper.put(ipv4(1000))
-    assert striper.take([0, 900, 100, 500]) == (2, ipv4(1000))
-
-
-def test_equal_connections_take_turns() -> None:
-    striper = Striper(4)
-    for _ in range(6):
+    for _ in range(4):
         striper.put(ipv4(1000))
-    taken = [striper.take([0, 0, 0, 0]) for _ in range(6)]
-    assert sorted(way for way, _ in filter(None, taken)) == [1, 1, 2, 2, 3, 3]
+    ways = []
+    for late in (None, None, 1, 2):
+        if late is not None:
+            striper.was_late(late)
+        taken = striper.take([0, 900, 0, 0])
+        assert taken is not None
+        ways.append(taken[0])
+    assert ways == [1, 1, 2, 3]
+
+
+def test_the_least_late_connection_has_its_turn_again() -> None:
+    striper = Striper(3)
+    for late in (1, 1, 2):
+        striper.was_late(late)
+    striper.put(ipv4(1000))
+    assert striper.take([0, 0, 0]) == (2, ipv4(1000))
 
 
 def test_a_connection_that_is_down_or_full_is_passed_over() -> None:
