@@ -37,6 +37,7 @@ def bring_about(lab: Lab, fault: NodeFault, others: Iterable[NodeFault]) -> None
         lab.kill_sshd(node)
     elif isinstance(fault, HostKey):
         _swap_host_key(lab, node)
+        _restart_sshd(lab, node, others)
     else:
         _set_tools(lab, node, [*others, fault])
 
@@ -51,6 +52,7 @@ def undo(lab: Lab, fault: NodeFault, others: Iterable[NodeFault]) -> None:
             lab.start_sshd(node)
     elif isinstance(fault, HostKey):
         _first_host_key(lab, node)
+        _restart_sshd(lab, node, others)
     else:
         _set_tools(lab, node, list(others))
 
@@ -112,7 +114,6 @@ def _swap_host_key(lab: Lab, node: str) -> None:
     other.chmod(0o600)
     first.hardlink_to(key)
     other.replace(key)
-    _restart_sshd(lab, node)
 
 
 def _first_host_key(lab: Lab, node: str) -> None:
@@ -120,12 +121,11 @@ def _first_host_key(lab: Lab, node: str) -> None:
     first = key.with_name(key.name + FIRST_KEY)
     if first.exists():
         first.replace(key)
-        _restart_sshd(lab, node)
 
 
-def _restart_sshd(lab: Lab, node: str) -> None:
-    """Unless it is not there anyway."""
-    if lab.sshd_processes(node):
+def _restart_sshd(lab: Lab, node: str, others: Iterable[NodeFault]) -> None:
+    """Also where it does not run, as when this was killed half-way; not where it is meant not to."""
+    if not any(isinstance(other, SshdKill) for other in others):
         lab.kill_sshd(node)
         lab.start_sshd(node)
 

@@ -1,0 +1,257 @@
+"""Faults of a node as those meet them who come by SSH, and that nothing of them stays."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from meshtop.lab.capture import Capture, read_pcap
+from meshtop.lab.clear import clear_all
+from meshtop.lab.netns import LabError, namespace_pids
+from meshtop.lab.network import Lab
+from meshtop.lab.registry import process_start
+
+pytestmark = pytest.mark.lab
+
+COMMAND = [sys.executable, "-m", "meshtop.lab.commands"]
+Remains = Callable[[Lab], list[str]]
+
+
+def options(lab: Lab) -> dict[str, Any]:
+    return {"config": [str(lab.ssh_config_path)], "known_hosts": str(lab.dir / "known_hosts"), "agent_path": None}
+
+
+def ssh(lab: Lab, node: str, command: str) -> tuple[int, str]:
+    """Exit code and what it said, of a session of its own."""
+    argv = ["ssh", "-F", str(lab.ssh_config_path), "-o", "ConnectTimeout=3", node, command]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20, stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout + done.stderr
+
+
+def states(lab: Lab, node: str) -> set[str]:
+    found = set()
+    for pid in namespace_pids(lab.plan.namespace(node)):
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        found.add(stat[stat.rindex(")") + 2])
+    return found
+
+
+def kinds(lab: Lab) -> list[str]:
+    return [fault.kind for fault in lab.status().faults]
+
+
+async def test_a_frozen_node_answers_pings_and_nothing_else_until_it_thaws(lab: Lab) -> None:
+    async with asyncssh.connect("b", **options(lab)) as connection:
+        process = await connection.create_process("while read line; do echo got $line; done")
+        process.stdin.write("one\n")
+        assert await process.stdout.readline() == "got one\n"
+        await asyncio.to_thread(lab.fault, "b", "freeze")
+        assert states(lab, "b") == {"T"}
+        assert kinds(lab) == ["freeze"]
+        process.stdin.write("two\n")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.stdout.readline(), 0.7)
+        assert lab.exec("a", ["ping", "-c1", "-W2", lab.address("vpn", "b")]).returncode == 0
+        assert await asyncio.to_thread(lab.heal, "b", "freeze") == 1
+        assert "T" not in states(lab, "b")
+        assert await asyncio.wait_for(process.stdout.readline(), 10) == "got two\n"
+    assert kinds(lab) == []
+
+
+def test_thaw_is_said_like_a_fault_and_needs_one(lab: Lab) -> None:
+    lab.fault("b", "freeze")
+    lab.fault("b", "thaw")
+    assert "T" not in states(lab, "b")
+    with pytest.raises(LabError, match="no freeze of b"):
+        lab.fault("b", "thaw")
+
+
+def test_what_captures_on_a_frozen_node_goes_on(lab: Lab, tmp_path: Path) -> None:
+    with Capture("vpn0", tmp_path / "pcap", lab.command("b", ())):
+        lab.fault("b", "freeze")
+        lab.exec("a", ["ping", "-c3", "-i0.1", lab.address("vpn", "b")])
+        # Not thawed: the capture could not end if it were frozen.
+    assert len(list(read_pcap(tmp_path / "pcap"))) == 6
+
+
+async def test_a_killed_ssh_server_stays_away_until_healed(lab: Lab) -> None:
+    lab.fault("c", "sshd-kill")
+    with pytest.raises(OSError, match="Connect call failed"):
+        await asyncssh.connect("c", **options(lab))
+    assert lab.sshd_processes("c") == []
+    await asyncio.to_thread(lab.fault, "c", "sshd-start")
+    async with asyncssh.connect("c", **options(lab)) as connection:
+        assert (await connection.run("echo back")).stdout == "back\n"
+
+
+async def test_a_changed_host_key_is_refused_by_the_client_and_changes_back(lab: Lab) -> None:
+    for _ in range(2):  # twice is the same as once
+        lab.fault("d", "host-key")
+    with pytest.raises(asyncssh.HostKeyNotVerifiable):
+        await asyncssh.connect("d", **options(lab))
+    lab.heal("d")
+    async with asyncssh.connect("d", **options(lab)) as connection:
+        assert (await connection.run("echo same")).stdout == "same\n"
+
+
+async def test_a_management_cut_is_silent(lab: Lab) -> None:
+    lab.fault("d", "mgmt-cut")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncssh.connect("d", **options(lab)), 1.0)
+    assert lab.exec("a", ["ping", "-c1", "-W2", lab.address("public", "d")]).returncode == 0
+    lab.heal("d", "mgmt-cut")
+    async with asyncssh.connect("d", **options(lab)) as connection:
+        assert (await connection.run("echo here")).stdout == "here\n"
+
+
+async def test_a_missing_tool_is_not_found_by_running_sessions_too(lab: Lab) -> None:
+    async with asyncssh.connect("e", **options(lab)) as connection:
+        process = await connection.create_process("while read line; do ss -s >/dev/null 2>&1; echo $?; done")
+        process.stdin.write("\n")
+        assert await process.stdout.readline() == "0\n"
+        await asyncio.to_thread(lab.fault, "e", "tool-missing", "ss")
+        process.stdin.write("\n")
+        assert await process.stdout.readline() == "127\n"
+        assert ssh(lab, "e", "command -v ss; echo $?; ip -V >/dev/null && echo ip works") == (0, "127\nip works\n")
+        assert ssh(lab, "d", "command -v ss")[0] == 0  # the other nodes have it
+        assert lab.exec("e", ["ss", "-s"]).returncode == 0  # and so has the machine
+        lab.heal("e", "tool-missing")
+        process.stdin.write("\n")
+        assert await process.stdout.readline() == "0\n"
+
+
+def test_tools_are_missing_and_slow_side_by_side(lab: Lab) -> None:
+    lab.fault("e", "tool-missing", "iperf3")
+    lab.fault("e", "tool-slow", "ss/700ms")
+    assert sorted(kinds(lab)) == ["tool-missing", "tool-slow"]
+    began = time.monotonic()
+    code, said = ssh(lab, "e", "ss -V; iperf3 -v")
+    assert code == 127
+    assert "iproute2" in said
+    assert 0.7 <= time.monotonic() - began < 5
+    lab.heal("e", "tool-missing")
+    assert ssh(lab, "e", "iperf3 -v")[0] == 0
+    lab.fault("e", "tool-slow", "ss/1ms")  # replaces
+    assert len(kinds(lab)) == 1
+
+
+def test_a_tool_stays_missing_when_the_ssh_server_is_replaced(lab: Lab) -> None:
+    lab.fault("c", "tool-missing", "ss")
+    lab.fault("c", "sshd-kill")
+    lab.heal("c", "sshd-kill")
+    assert ssh(lab, "c", "command -v ss")[0] != 0
+    lab.heal()
+    assert ssh(lab, "c", "command -v ss")[0] == 0
+
+
+def test_a_tool_that_no_node_has_is_refused_and_not_in_force(lab: Lab) -> None:
+    with pytest.raises(LabError, match=r"no 'frobnicate' in /usr/local/sbin"):
+        lab.fault("c", "tool-missing", "frobnicate")
+    assert kinds(lab) == []
+
+
+# ── Nothing stays ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def own_lab(lab_home: Path) -> Iterator[Lab]:
+    with Lab.up("hurt") as lab:
+        yield lab
+    clear_all()
+
+
+def all_node_faults(lab: Lab) -> None:
+    lab.fault("a", "freeze")
+    lab.fault("b", "sshd-kill")
+    lab.fault("c", "host-key")
+    lab.fault("d", "tool-missing", "ss")
+    lab.fault("e", "tool-slow", "ping/2s")
+
+
+def mounts() -> list[str]:
+    return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "/node-tools/" in line]
+
+
+def test_a_lab_with_every_fault_of_nodes_goes_down_whole(own_lab: Lab, remains: Remains) -> None:
+    all_node_faults(own_lab)
+    busy = own_lab.popen("a", ["sleep", "300"])
+    own_lab.fault("a", "freeze")  # again, for the newcomer
+    assert mounts() == []
+    assert remains(own_lab) != []
+    own_lab.down()
+    assert busy.wait(5) == -signal.SIGKILL
+    busy.communicate()
+    assert remains(own_lab) == []
+    assert mounts() == []
+
+
+def test_a_killed_wan_with_faults_in_force_is_cleared(own_lab: Lab, remains: Remains) -> None:
+    all_node_faults(own_lab)
+    remains(own_lab)
+    os.kill(own_lab.record.processes["wan"].pid, signal.SIGKILL)
+    down = subprocess.run([*COMMAND, "down", "--all"], capture_output=True, text=True, check=False, timeout=60)
+    assert (down.returncode, down.stderr) == (0, "cleared lab 'hurt'\n")
+    assert remains(own_lab) == []
+
+
+def test_healing_undoes_every_fault_of_nodes(own_lab: Lab) -> None:
+    key = (own_lab.dir / "keys" / "host_c").read_bytes()
+    all_node_faults(own_lab)
+    assert own_lab.heal() == 5
+    assert kinds(own_lab) == []
+    for node in own_lab.nodes:
+        assert "T" not in states(own_lab, node)
+        assert ssh(own_lab, node, "command -v ss ping >/dev/null && echo fine") == (0, "fine\n")
+    assert (own_lab.dir / "keys" / "host_c").read_bytes() == key
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.2, 0.3, 0.4])
+def test_a_fault_command_killed_at_any_moment_can_be_healed(own_lab: Lab, after_s: float) -> None:
+    child = subprocess.Popen([*COMMAND, "fault", "--name", "hurt", "c", "host-key"], stderr=subprocess.DEVNULL)
+    time.sleep(after_s)  # the moment is the point here, any of them has to do
+    child.kill()
+    child.wait()
+    own_lab.heal()
+    assert ssh(own_lab, "c", "echo fine") == (0, "fine\n")
+    assert all(process_start(ref.pid) for ref in own_lab.sshd_processes("c"))
+
+
+def test_the_command_says_what_there_is(own_lab: Lab) -> None:
+    def fault(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = [*COMMAND, "fault", "--name", "hurt", *words]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+
+    for words, said in (
+        (("a", "gremlins"), "policer-udp, mtu, mtu-blackhole"),
+        (("z", "loss", "1%"), "a, b, c, d, e, operator"),
+        (("a", "loss", "lots"), "percent of packets, such as 0.5%"),
+        (("a:b", "freeze"), "one node"),
+    ):
+        refused = fault(*words)
+        assert refused.returncode == 2
+        assert said in refused.stderr
+    listed = fault("--list").stdout
+    assert "jitter" in listed
+    assert "the most that is added, such as 20ms" in listed
+    assert own_lab.status().faults == ()
+
+
+def test_truth_from_the_beginning(lab_home: Path) -> None:
+    up = subprocess.run([*COMMAND, "up", "--truth"], capture_output=True, text=True, check=False, timeout=60)
+    assert up.returncode == 0, up.stderr
+    with Lab.open() as lab:
+        lab.fault("a", "blackout", net="public")
+        lab.exec("a", ["ping", "-c2", "-i0.1", "-W1", lab.address("public", "b")])
+        (log,) = lab.status().logs
+        assert (log.path, log.events, log.missed) == (str(lab.wan_log_path), 2, 0)
+    assert not lab.wan_log_path.exists()
