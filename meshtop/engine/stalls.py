@@ -9,7 +9,7 @@ A socket stalls when data waits and no ACK advances for longer than its own timi
     age      = min(now − last progress, busy − busy at last progress)
 
 The second term is the guard: ``busy`` runs only while data waits, so a flow whose application writes rarely never
-stalls. Onset is back-dated to the last ACK by ``lastack`` where no duplicate ACK can have reset it. Times are node
+stalls. Where ``busy`` cannot be had, a wait counts only from the first reading that shows it on. Onset is back-dated to the last ACK by ``lastack`` where no duplicate ACK can have reset it. Times are node
 uptime in seconds. Sources: Linux net/ipv4/tcp.c (tcp_get_info, tcp_chrono_*), RFC 6298, RFC 8985.
 """
 
@@ -25,8 +25,11 @@ from meshtop.model import SocketId, SocketReading, Value
 MIN_AGE_S = 0.2
 # Sampling that is late by this much has missed something.
 GAP_PERIODS = 3
+# tcp_retries2 gives up after 15; whatever a node prints beyond this is damaged and must not overflow.
+_MAX_DOUBLINGS = 20
 # What is needed to tell a stall at all, and what to tell it well.
 _ESSENTIAL = ("bytes_acked", "rto_ms")
+_ONLY_RISE = ("bytes_acked", "bytes_received", "segs_out", "segs_in", "data_segs_out", "busy_ms")
 _WISHED = ("busy_ms", "lastack_ms", "unacked", "notsent")
 
 
@@ -84,6 +87,11 @@ class Waiting(NamedTuple):
     reading: SocketReading
     before: SocketReading  # the last one before the onset, or the first seen
     age_s: float
+    at_s: float = 0.0  # uptime of the reading
+
+    @property
+    def onset_s(self) -> float:
+        return self.at_s - self.age_s
 
 
 class CauseAt(NamedTuple):
@@ -129,8 +137,12 @@ def threshold_s(reading: SocketReading) -> float | None:
         return None
     base_ms = reading.rto_ms
     if not (reading.timer is not None and reading.timer.kind == "persist"):
-        base_ms /= 2.0 ** (reading.backoff or 0)
+        base_ms /= 2.0 ** _doublings(reading)
     return max(2 * (reading.srtt_ms or 0.0) / 1000, base_ms / 1000, MIN_AGE_S)
+
+
+def _doublings(reading: SocketReading) -> int:
+    return min(reading.backoff or 0, _MAX_DOUBLINGS)
 
 
 def is_pending(reading: SocketReading) -> bool:
@@ -156,7 +168,7 @@ class _Watched:
     )
 
     def __init__(self, reading: SocketReading, at: float) -> None:
-        self.state = State.IDLE
+        self.state = State.SUSPECT if is_pending(reading) else State.IDLE
         self.last = reading
         self.before = reading  # that in which bytes were last seen to move
         self.last_at = at  # the newest frame, whether the socket was in it or stood still
@@ -167,6 +179,23 @@ class _Watched:
         self.onset: float | None = None
         self.causes: list[CauseAt] = []
         self.gap_s = 0.0  # without readings, since bytes last moved
+
+    def copy(self) -> _Watched:
+        twin = _Watched.__new__(_Watched)
+        for name in _Watched.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin.causes = list(self.causes)
+        return twin
+
+
+class _Beginning:
+    """Where a socket stood in the first reading, and when it moved on from there: (end, resolution)."""
+
+    __slots__ = ("acked", "moved")
+
+    def __init__(self, acked: int) -> None:
+        self.acked = acked
+        self.moved: tuple[float, float] | None = None
 
 
 class StallDetector:
@@ -180,12 +209,31 @@ class StallDetector:
         self._judge = judge
         self.supported = supported
         self._watched: dict[SocketId, _Watched] = {}
+        self._active: set[SocketId] = set()  # those that are not idle
+        self._beginnings: dict[SocketId, _Beginning] | None = None  # None: no frame was taken in
+
+    def fork(self, judge: Judge) -> StallDetector:
+        """One that knows what this one knows, for readings that go on after a gap while this one may still be told what
+        was in the gap."""
+        twin = StallDetector(judge, self.supported)
+        twin._watched = {id_: watched.copy() for id_, watched in self._watched.items()}
+        twin._active = set(self._active)
+        return twin
+
+    @property
+    def known(self) -> Iterable[SocketId]:
+        return self._watched.keys()
+
+    def last(self, id_: SocketId) -> SocketReading | None:
+        """The newest reading of a socket."""
+        watched = self._watched.get(id_)
+        return watched.last if watched is not None else None
 
     @property
     def open_stalls(self) -> tuple[Stall, ...]:
         return tuple(
             self._record(id_, watched, watched.last_at, 0.0, "open")
-            for id_, watched in self._watched.items()
+            for id_, watched in ((id_, self._watched[id_]) for id_ in self._active)
             if watched.state is State.STALLED
         )
 
@@ -208,59 +256,121 @@ class StallDetector:
         """
         found: list[Stall] = []
         touched: set[SocketId] = set()
+        asked: list[SocketId] = []  # judged once all are read: the causes look at other sockets too
         for reading in changed:
-            touched.add(reading.id)
-            watched = self._watched.get(reading.id)
+            id_ = reading.id
+            touched.add(id_)
+            watched = self._watched.get(id_)
             if watched is None:
-                self._watched[reading.id] = _Watched(reading, at)
-            else:
-                self._step(reading.id, watched, reading, at, period_s, found)
+                self._begin(id_, reading, at)
+            elif self._step(id_, watched, reading, at, period_s, found):
+                asked.append(id_)
         for id_ in gone:
             touched.add(id_)
+            self._active.discard(id_)
             watched = self._watched.pop(id_, None)
             if watched is not None and watched.state is State.STALLED:
                 found.append(self._record(id_, watched, at, at - watched.last_at, "lost"))
-        for id_, watched in self._watched.items():
-            if id_ not in touched and watched.state is not State.IDLE:
-                self._step(id_, watched, watched.last, at, period_s, found)
+        for id_ in [id_ for id_ in self._active if id_ not in touched]:
+            watched = self._watched[id_]
+            if self._step(id_, watched, watched.last, at, period_s, found):
+                asked.append(id_)
+        for id_ in asked:
+            watched = self._watched[id_]
+            if self._judged(watched, watched.last, at):
+                found.append(self._record(id_, watched, at, period_s, "open"))
+        if self._beginnings is None:
+            self._beginnings = {
+                id_: _Beginning(watched.last.bytes_acked or 0)
+                for id_, watched in self._watched.items()
+                if is_pending(watched.last)
+            }
         return found
 
-    def forget(self) -> None:
-        """After a reboot, or when readings will never continue: what was known says nothing of what comes."""
-        self._watched.clear()
+    def _begin(self, id_: SocketId, reading: SocketReading, at: float) -> None:
+        watched = self._watched[id_] = _Watched(reading, at)
+        if watched.state is State.IDLE:
+            self._active.discard(id_)
+        else:
+            self._active.add(id_)
+
+    def forget(self, id_: SocketId) -> None:
+        """Not to be followed after all."""
+        self._watched.pop(id_, None)
+        self._active.discard(id_)
+
+    def continue_from(self, earlier: StallDetector, at: float) -> list[Stall]:
+        """What ``earlier`` knows goes on here. It was told all until this one's first frame, that frame with it, at
+        ``at``. Sockets that have not moved since are its; of its open stalls the others are closed."""
+        found: list[Stall] = []
+        for id_, old in earlier._watched.items():
+            begun = (self._beginnings or {}).get(id_)
+            if begun is None or begun.acked != (old.last.bytes_acked or 0):
+                continue
+            here = self._watched.get(id_)
+            if begun.moved is not None:
+                if old.state is State.STALLED:
+                    end, resolution_s = begun.moved
+                    found.append(earlier._record(id_, old, end, resolution_s, "recovered"))
+            elif here is None:
+                if old.state is State.STALLED:
+                    found.append(earlier._record(id_, old, at, 0.0, "lost"))
+            else:
+                self._take_over(id_, here, old)
+        return found
+
+    def _take_over(self, id_: SocketId, here: _Watched, old: _Watched) -> None:
+        here.moved_at, here.busy_at_move_ms, here.seen_move = old.moved_at, old.busy_at_move_ms, old.seen_move
+        here.before, here.gap_s = old.before, old.gap_s
+        if old.state is not State.STALLED:
+            return
+        here.onset = old.onset
+        here.causes = old.causes + here.causes
+        here.state = State.STALLED
+        self._active.add(id_)
 
     # ── one socket, one reading ──
 
     def _step(
         self, id_: SocketId, watched: _Watched, reading: SocketReading, at: float, period_s: float, found: list[Stall]
-    ) -> None:
-        if (reading.bytes_acked or 0) < (watched.last.bytes_acked or 0):
-            # the same addresses, another connection: without cookies this is how it shows
+    ) -> bool:
+        """True if the cause is to be judged."""
+        if _is_another(id_, watched.last, reading):
             if watched.state is State.STALLED:
                 found.append(self._record(id_, watched, at, at - watched.last_at, "lost"))
-            self._watched[id_] = _Watched(reading, at)
-            return
+            self._begin(id_, reading, at)
+            return False
+        if (reading.bytes_acked or 0) < (watched.last.bytes_acked or 0):
+            reading = watched.last  # of the same socket, from another probe that looked a moment earlier
         since_last = at - watched.last_at
         if since_last > GAP_PERIODS * period_s:
             watched.gap_s += since_last
+        if watched.state is State.IDLE and self._lacks(reading, ("busy_ms",)) and is_pending(reading):
+            watched.moved_at = at  # nothing tells for how long it has been waiting already
         signal = self._signal(watched, reading, at)
         watched.state, step = TRANSITIONS[watched.state, signal]
-        changed = False
+        if watched.state is State.IDLE:
+            self._active.discard(id_)
+        else:
+            self._active.add(id_)
+        if self._beginnings and (reading.bytes_acked or 0) > (watched.last.bytes_acked or 0):
+            begun = self._beginnings.get(id_)
+            if begun is not None and begun.moved is None:
+                begun.moved = _end(watched, reading, at)
         if step is Step.CLOSE:
             end, resolution_s = _end(watched, reading, at)
+            if watched.onset is not None and watched.gap_s > (end - watched.onset) / 2:
+                _add_cause(watched, CauseAt(at, "undetermined", False))
             found.append(self._record(id_, watched, end, resolution_s, "recovered"))
         elif step is Step.OPEN:
             early = _seen_too_late(watched, reading, at)
-            watched.onset = at - self._age_s(watched, reading, at) if early is None else early
-        if step in (Step.OPEN, Step.UPDATE):
-            changed = self._judged(watched, reading, at)
+            watched.onset = max(0.0, at - self._age_s(watched, reading, at) if early is None else early)
         if signal in (Signal.MOVED, Signal.QUIET):
             self._settle(watched, reading, at, waiting=signal is Signal.MOVED)
         if reading is not watched.last:
             watched.last, watched.read_at = reading, at
         watched.last_at = at
-        if changed:
-            found.append(self._record(id_, watched, at, since_last, "open"))
+        return step in (Step.OPEN, Step.UPDATE)
 
     def _signal(self, watched: _Watched, reading: SocketReading, at: float) -> Signal:
         progress = (reading.bytes_acked or 0) > (watched.last.bytes_acked or 0)
@@ -283,7 +393,8 @@ class StallDetector:
     def _settle(self, watched: _Watched, reading: SocketReading, at: float, *, waiting: bool) -> None:
         """Bytes moved, or nothing waits: whatever waits from here on waits since here."""
         if not waiting or (reading.bytes_acked or 0) > (watched.last.bytes_acked or 0):
-            watched.moved_at = _last_ack_at(watched, reading, at) if waiting else at
+            exact = waiting and not self._lacks(reading, ("busy_ms",))
+            watched.moved_at = _last_ack_at(watched, reading, at) if exact else at
             watched.busy_at_move_ms = (reading.busy_ms or 0) - 1000 * (at - watched.moved_at)
         watched.seen_move = True
         watched.before = reading
@@ -294,13 +405,10 @@ class StallDetector:
     def _judged(self, watched: _Watched, reading: SocketReading, at: float) -> bool:
         """Asks for the cause; True if it is another than before."""
         assert watched.onset is not None  # noqa: S101  # only called while stalled
-        waiting = Waiting(reading, watched.before, at - watched.onset)
+        waiting = Waiting(reading, watched.before, at - watched.onset, at)
         blind = watched.gap_s > waiting.age_s / 2
         cause, settled = ("undetermined", False) if blind else self._judge(waiting)
-        if watched.causes and (watched.causes[-1].cause, watched.causes[-1].settled) == (cause, settled):
-            return False
-        watched.causes.append(CauseAt(at, cause, settled))
-        return True
+        return _add_cause(watched, CauseAt(at, cause, settled))
 
     def _record(
         self,
@@ -331,6 +439,23 @@ class StallDetector:
         return any(getattr(reading, name) is None and name not in self.supported for name in names)
 
 
+def _is_another(id_: SocketId, before: SocketReading, now: SocketReading) -> bool:
+    """Without cookies the same addresses may be another connection; it shows by counters that fell."""
+    if id_.cookie is not None:
+        return False
+    if now.inode and before.inode and now.inode != before.inode:
+        return True
+    return any((getattr(now, name) or 0) < (getattr(before, name) or 0) for name in _ONLY_RISE)
+
+
+def _add_cause(watched: _Watched, news: CauseAt) -> bool:
+    """True if it is another than before."""
+    if watched.causes and watched.causes[-1][1:] == news[1:]:
+        return False
+    watched.causes.append(news)
+    return True
+
+
 def _elapsed_ms(watched: _Watched, reading: SocketReading, at: float) -> float:
     """Time since this reading was taken: one that is repeated because nothing changed has aged."""
     return 1000 * (at - watched.read_at) if reading is watched.last else 0.0
@@ -348,12 +473,12 @@ def _seen_too_late(watched: _Watched, reading: SocketReading, at: float) -> floa
     """The onset of a wait that began before the socket was first seen; None where that cannot be told. The last ACK may
     be older than the data that waits, so that the back-off has the last word: after b doublings of the RTO less than
     rto·(2 − 2^−b) … in all base·(2^(b+1) − 1) have passed since the first segment."""
-    timeouts = max(reading.backoff or 0, reading.timer.retransmits if reading.timer else 0)
+    timeouts = min(_MAX_DOUBLINGS, max(reading.backoff or 0, reading.timer.retransmits if reading.timer else 0))
     if watched.seen_move or not timeouts or reading.lastack_ms is None or reading.rto_ms is None:
         return None
     if not _stood_still(watched.before, reading):
         return None
-    base_s = reading.rto_ms / 1000 / 2.0 ** (reading.backoff or 0)
+    base_s = reading.rto_ms / 1000 / 2.0 ** _doublings(reading)
     longest_s = base_s * (2.0 ** (timeouts + 1) - 1)
     return at - min(longest_s, (reading.lastack_ms + _elapsed_ms(watched, reading, at)) / 1000)
 

@@ -146,6 +146,17 @@ def test_without_the_busy_guard_the_same_would_be_taken_for_stalls_so_it_is_name
     assert stall.missing == ("busy_ms",)
 
 
+@pytest.mark.parametrize("period_s", [0.2, 1.0])
+def test_chatter_on_an_old_node_without_the_busy_guard_raises_nothing(period_s: float) -> None:
+    """Whenever it is looked at, a segment has just been sent: nothing says since when, so nothing is claimed."""
+    feed = Feed(period_s=period_s, supported=SUPPORTED - {"busy_ms", "lastack_ms"})
+    for n in range(60):
+        feed.take(n * period_s, bytes_acked=1000 + 400 * n, unacked=1, busy_ms=None, lastack_ms=None)
+    for n in range(60, 120):  # now it is caught with data in every other reading only
+        feed.take(n * period_s, bytes_acked=25000 + 400 * (n // 2), unacked=n % 2, busy_ms=None, lastack_ms=None)
+    assert feed.found == []
+
+
 def test_without_acked_bytes_no_stall_is_ever_raised() -> None:
     feed = Feed(supported=frozenset())
     for n in range(100):
@@ -204,15 +215,29 @@ def test_a_socket_that_goes_while_it_flows_says_nothing() -> None:
     assert feed.found == []
 
 
-def test_the_same_addresses_without_a_cookie_are_another_socket_when_the_counters_fall() -> None:
+@pytest.mark.parametrize("fell", [{"bytes_acked": 1}, {"segs_out": 3}, {"inode": 78}])
+def test_the_same_addresses_without_a_cookie_are_another_socket_when_the_counters_fall(fell: dict[str, int]) -> None:
+    feed = Feed()
+    unnamed = ID._replace(cookie=None)
+    for n in range(9):
+        at = 0.2 * n
+        waits = {"unacked": 9, "busy_ms": round(1000 * at), "lastack_ms": round(1000 * at)}
+        feed.take(at, id=unnamed, bytes_acked=5000, segs_out=20, inode=77, **waits)
+    last = {"id": unnamed, "bytes_acked": 5000, "segs_out": 20, "inode": 77, "unacked": 1, "busy_ms": 1700, **fell}
+    feed.take(1.8, **last)
+    assert [stall.outcome for stall in feed.closed] == ["lost"]
+    feed.take(2.0, **{**last, "bytes_acked": 9000})
+    assert feed.detector.state(unnamed) is State.FLOWING
+
+
+def test_with_a_cookie_a_lower_reading_is_an_older_one_and_changes_nothing() -> None:
     feed = Feed()
     acked = flowing_until(feed, 1.0)
     for at in (1.2, 1.4, 1.6):
         feed.take(at, bytes_acked=acked, unacked=9, busy_ms=round(1000 * at), lastack_ms=round(1000 * (at - 1)))
-    feed.take(1.8, bytes_acked=1, unacked=1, busy_ms=0)
-    assert [stall.outcome for stall in feed.closed] == ["lost"]
-    feed.take(2.0, bytes_acked=500, unacked=1, busy_ms=100)
-    assert feed.detector.state(ID) is State.FLOWING
+    feed.take(1.8, bytes_acked=acked - 5000, unacked=9, busy_ms=1000, lastack_ms=5)
+    assert feed.detector.state(ID) is State.STALLED
+    assert feed.closed == []
 
 
 def test_a_socket_that_is_not_sent_again_because_nothing_of_it_changed_goes_on_waiting() -> None:
