@@ -30,11 +30,14 @@ TUN_QUEUE_PACKETS = 2000  # never the bottleneck: the WAN's own lines are
 _NAMESPACE = re.compile(r"meshtop(\d{1,3})-[a-z][a-z0-9]*")
 
 # IPv6 would add router solicitations and neighbour discovery of its own to a network that must be silent when idle;
-# kept TCP metrics would let one flow's bad luck lower the next one's slow start threshold.
+# kept TCP metrics would let one flow's bad luck lower the next one's slow start threshold. The buffers are the kernel's
+# defaults (ip-sysctl.rst): what a machine has been tuned to would decide how much waits in a tunnel.
 NAMESPACE_SYSCTLS = {
     "net/ipv6/conf/all/disable_ipv6": "1",
     "net/ipv6/conf/default/disable_ipv6": "1",
     "net/ipv4/tcp_no_metrics_save": "1",
+    "net/ipv4/tcp_rmem": "4096 131072 6291456",
+    "net/ipv4/tcp_wmem": "4096 16384 4194304",
 }
 
 
