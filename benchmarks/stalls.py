@@ -22,7 +22,9 @@ from benchmarks import stall_record, stall_replay
 from benchmarks.stall_cases import Case, cases
 from benchmarks.stall_score import (
     DURATION_SLACK_S,
+    FoundOne,
     Score,
+    TrueOne,
     agreement,
     clip_found,
     clip_true,
@@ -142,17 +144,16 @@ def cause_table(results: Sequence[Result], known: Sequence[Case], hertz: int, le
 def complaints(result: Result, hertz: int, least_s: float) -> list[str]:
     """Every stall that was missed or invented, in words."""
     one = result.scores[hertz, least_s]
-    lines = []
-    for kind, ones in (("missed", one.missed), ("invented", one.invented)):
-        for each in ones:
-            flow = each.flow
-            cause = f", {each.cause}" if hasattr(each, "cause") else ""
-            lines.append(
-                f"{kind} at {hertz} Hz: {result.case} (seed {result.seed}), "
-                f"{flow.node} {flow.local}:{flow.local_port} → {flow.peer}:{flow.peer_port}, {each.start - result.start:.2f} … {each.end - result.start:.2f} s, "
-                f"{length(each):.2f} s{cause}"
-            )
-    return lines
+    told = [("missed", each, "") for each in one.missed]
+    told += [("invented", each, f", {each.cause}") for each in one.invented]
+    return [_complaint(f"{kind} at {hertz} Hz", result, each, cause) for kind, each, cause in told]
+
+
+def _complaint(what: str, result: Result, one: TrueOne | FoundOne, cause: str) -> str:
+    flow = one.flow
+    ends = f"{flow.local}:{flow.local_port} → {flow.peer}:{flow.peer_port}"
+    times = f"{one.start - result.start:.2f} … {one.end - result.start:.2f} s, {length(one):.2f} s"
+    return f"{what}: {result.case} (seed {result.seed}), {flow.node} {ends}, {times}{cause}"
 
 
 def promises_broken(results: Sequence[Result], known: Sequence[Case]) -> list[str]:
