@@ -138,14 +138,15 @@ class FrameDecoder:
         except ParseError:
             return -1
         end = line_end + header.length
-        # The header's own line end counts, so that an empty body is no special case.
-        mark = self._buffer.find(b"\n@", max(line_end - 1, start + self._searched), end + 1)
-        if mark >= 0 and mark != end - 1:
+        # The line end before the end mark is the body's last byte, or the header's where the body is empty.
+        mark = self._buffer.find(b"\n@", max(line_end - 1, start + self._searched), end)
+        if mark >= 0 or self._buffer[end - 1 : end] not in (b"\n", b""):
             return -1
-        if len(self._buffer) < end + len(END):
-            self._searched = max(len(self._buffer) - 1 - start, 0)
-            return 0 if mark < 0 or END.startswith(self._buffer[end:]) else -1
-        return end + len(END) - start if mark >= 0 and self._buffer[end : end + len(END)] == END else -1
+        tail = self._buffer[end : end + len(END)]
+        if tail == END:
+            return end + len(END) - start
+        self._searched = max(min(len(self._buffer), end) - 1 - start, 0)
+        return 0 if END.startswith(tail) else -1
 
     def _drop(self, found: list[bytes | Dropped], start: int, end: int) -> None:
         if start < end:
