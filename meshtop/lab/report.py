@@ -9,7 +9,7 @@ import msgspec
 from meshtop.lab.faults import NOT_OF_A_PATH
 from meshtop.lab.netns import LabError
 from meshtop.lab.network import Lab
-from meshtop.lab.overlay import missing
+from meshtop.lab.overlay import DIRECT, missing
 from meshtop.lab.plan import MGMT, PUBLIC, VPN
 from meshtop.units import format_rate
 
@@ -33,6 +33,8 @@ def status_json(lab: Lab) -> dict[str, Any]:
         warnings.append(str(error))
     if not record.complete:
         warnings.append("this lab was never completed; `meshtop lab down` clears it")
+    if record.overlay != DIRECT and wan is not None and any(each["net"] == VPN for each in wan["faults"]):
+        warnings.append(f"the faults on {VPN} have no effect while the overlay is {record.overlay}: heal them")
     if wan is not None and not wan["kept_up"]:
         late = wan["lateness_recent"]
         warnings.append(

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from meshtop.lab.faults import Fault
 from meshtop.lab.faults.base import Happening
 from meshtop.lab.faults.lines import Queue
-from meshtop.lab.plan import LineSpec, PortSpec, WanSpec
+from meshtop.lab.plan import PUBLIC, LineSpec, PortSpec, WanSpec
 
 QUEUE_FULL = "queue-full"
 NO_ROUTE = "no-route"
@@ -132,6 +132,7 @@ class Wan:
         self.answered = 0  # packets of the WAN's own making: ICMP errors
         self.delivered = 0
         self.witness: Witness | None = None
+        self.translate: Callable[[bytes], bytes | None] | None = None  # what NAT does to packets of our own on public
         self._random = Random(spec.seed)
         self._events: list[tuple[float, int, Callable[[float, Packet], None], Packet]] = []
         self._serial = 0  # keeps events of one moment in the order in which they were made
@@ -250,6 +251,8 @@ class Wan:
 
     def _answer(self, at: float, fault: Fault, packet: Packet) -> None:
         answer = fault.answer(packet.data)
+        if answer is not None and packet.leg.source.net == PUBLIC and self.translate is not None:
+            answer = self.translate(answer)
         if answer is None:
             return
         way_back = packet.leg.target.legs[packet.leg.source.address]

@@ -46,6 +46,7 @@ class WanLoop:
         self.spec = spec
         self.wan = Wan(spec)
         self._nat = _nat(spec)
+        self.wan.translate = self._nat.translate if self._nat else None
         self.running = True
         self.started = time.monotonic()
         self.device_errors = 0

@@ -255,3 +255,54 @@ def test_truth_from_the_beginning(lab_home: Path) -> None:
         (log,) = lab.status().logs
         assert (log.path, log.events, log.missed) == (str(lab.wan_log_path), 2, 0)
     assert not lab.wan_log_path.exists()
+
+
+def test_the_same_with_openssh(lab_home: Path) -> None:
+    with Lab.up("plain", sshd="openssh") as lab:
+        lab.fault("d", "tool-missing", "ss")
+        assert ssh(lab, "d", "command -v ss; ip -V >/dev/null && echo ip works")[1] == "ip works\n"
+        lab.fault("d", "host-key")
+        assert ssh(lab, "d", "true")[0] == 255
+        lab.heal("d")
+        assert ssh(lab, "d", "command -v ss && echo fine")[1].endswith("/ss\nfine\n")
+
+
+def settings() -> dict[Path, str]:
+    """The machine's own network settings, those of devices that come and go excepted."""
+    found = {}
+    for folder in ("core", "ipv4"):
+        for path in Path("/proc/sys/net", folder).rglob("*"):
+            if path.is_file() and not {"conf", "neigh"} & set(path.parts):
+                try:
+                    found[path] = path.read_text()
+                except OSError:  # write-only ones
+                    continue
+    return found
+
+
+def test_no_setting_of_the_machine_is_changed(lab_home: Path) -> None:
+    before = settings()
+    assert len(before) > 50
+    with Lab.up("polite", overlay="tcp1") as lab:
+        all_node_faults(lab)
+        lab.fault("e", "mtu", "1300", net="public")
+        changed = {path for path, value in settings().items() if before.get(path, value) != value}
+        assert changed == set()
+    assert {path for path, value in settings().items() if before.get(path, value) != value} == set()
+
+
+def test_a_small_mtu_is_told_through_nat(lab_home: Path) -> None:
+    with Lab.up("behind", nat=["d"]) as lab:
+        lab.fault("d:c", "mtu", "1300", net="public")
+        large = ["ping", "-n", "-c1", "-W1", "-M", "do", "-s", "1372", lab.address("public", "c")]
+        assert "mtu = 1300" in lab.exec("d", large).stdout
+        assert "mtu 1300" in lab.exec("d", ["ip", "route", "get", lab.address("public", "c")]).stdout
+
+
+def test_a_fault_on_vpn_that_a_tunnel_swallows_is_warned_of(lab_home: Path) -> None:
+    with Lab.up("tunnelled") as lab:
+        lab.fault("e", "loss", "1%", net="vpn")
+        lab.set_overlay("udp")
+        argv = [*COMMAND, "status", "--name", "tunnelled"]
+        said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30).stdout
+        assert "faults on vpn have no effect while the overlay is udp" in said
