@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -218,6 +219,8 @@ def _cover(pid: int, place: Path) -> None:
             steps.append(shlex.join(["mount", "--bind", folder, str(base / "whole")]))
             steps.append(shlex.join(["mount", "--bind", str(base / "links"), folder]))
     if steps:
+        if shutil.which("nsenter") is None:
+            raise LabError("nsenter is not installed; on Debian and Ubuntu: apt-get install util-linux")
         run(["nsenter", f"--mount=/proc/{pid}/ns/mnt", "sh", "-c", " && ".join(steps)])
 
 

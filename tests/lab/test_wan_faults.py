@@ -6,6 +6,8 @@ import ipaddress
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meshtop.lab.faults import Fault, FaultRequest, make_fault
 from meshtop.lab.plan import LineSpec, PortSpec, WanSpec
@@ -163,6 +165,67 @@ def test_of_a_doubled_packet_each_copy_meets_what_follows() -> None:
     send(network, 0.0, packet())
     assert len(network.due(1.0)) == 1
     assert dict(network.drops) == {"policer": 1}
+
+
+VALUES = {
+    "loss": "20%",
+    "burst-loss": "10%/3",
+    "delay": "7ms",
+    "jitter": "20ms",
+    "reorder": "20%/30ms",
+    "duplicate": "30%",
+    "hold": "30ms/100ms",
+    "rate": "500k",
+    "queue": "2k",
+    "policer": "400k/2k",
+    "policer-udp": "400k/2k",
+    "mtu": "600",
+    "mtu-blackhole": "600",
+    "icmp-drop": "",
+    "blackout": "",
+}
+FAULTS = st.lists(
+    st.tuples(st.sampled_from(["x", "y", "x:y"]), st.sampled_from(sorted(VALUES)), st.booleans()), max_size=4
+)
+SENDINGS = st.lists(
+    st.tuples(st.floats(0, 0.3), st.sampled_from(["public", "vpn"]), st.integers(28, 1500)), min_size=1, max_size=60
+)
+
+
+@given(FAULTS, SENDINGS, st.lists(st.floats(0, 0.6), max_size=20))
+def test_whatever_faults_are_in_force_every_packet_is_accounted_for(
+    faults: list[tuple[str, str, bool]], sendings: list[tuple[float, str, int]], looks: list[float]
+) -> None:
+    """Looked at often or once the same comes out; none comes before it can, and none is lost from sight."""
+    once, often = wan(), wan()
+    doubled = 0
+
+    def count(at: float, what: str, why: str, packet: object, until: float) -> None:
+        nonlocal doubled
+        doubled += what == "duplicate"
+        assert until >= at
+
+    once.witness = count
+    for target, kind, one_way in faults:
+        if kind == "queue" and ":" in target:
+            continue
+        for network in (once, often):
+            network.add_fault(fault(target, kind, VALUES[kind], one_way=one_way))
+    seen = []
+    happenings: list[tuple[float, tuple[str, int] | None]] = [(at, None) for at in looks]
+    happenings += [(at, (net, size)) for at, net, size in sendings]
+    for at, sending in sorted(happenings, key=lambda each: each[0]):
+        if sending is None:
+            seen += often.due(at)
+            continue
+        for network in (once, often):
+            send(network, at, packet(size=sending[1], net=sending[0]), sending[0])
+    seen += often.due(1000.0)
+    arrived = once.due(1000.0)
+    assert seen == arrived
+    assert once.in_flight() == 0
+    assert once.injected + once.answered + doubled == once.delivered + sum(once.drops.values())
+    assert all(each.due_at >= min(at for at, _, _ in sendings) + ONE_WAY_S for each in arrived)
 
 
 def test_node_faults_are_kept_but_met_by_no_packet() -> None:
