@@ -22,6 +22,7 @@ from meshtop.ui import keys, terminal, theme
 from meshtop.ui.choices import Choices
 from meshtop.ui.dialogs.help import HelpDialog
 from meshtop.ui.dialogs.mark import MarkDialog
+from meshtop.ui.driver import TerminalDriver
 from meshtop.ui.messages import ViewChanged
 from meshtop.ui.pace import HEARTBEAT_S, Pace
 from meshtop.ui.scene import Scene
@@ -60,7 +61,7 @@ class MeshtopApp(App[None]):
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         no_color = "NO_COLOR" in os.environ
-        super().__init__(ansi_color=True if no_color else None)
+        super().__init__(driver_class=TerminalDriver, ansi_color=True if no_color else None)
         self.source = source
         self.choices = Choices()
         self.key_table = keys.remapped(keymap or {})
@@ -104,6 +105,7 @@ class MeshtopApp(App[None]):
 
     def on_mount(self) -> None:
         self._undo_signals = terminal.on_ending_signals(self._interrupted)
+        self.app_resume_signal.subscribe(self, lambda _: self._start_afresh())
         for problem in self._theme_problems:
             self.say(problem, severity="warning")
         self.source.subscribe(self._source_changed)
@@ -151,6 +153,10 @@ class MeshtopApp(App[None]):
                 screen.show(self.scene())
                 break
         self._pace.painted(self._ticks())
+
+    def _start_afresh(self) -> None:
+        """Whatever stood on the terminal is gone: paint every cell."""
+        self.refresh(layout=True)
 
     def _source_changed(self) -> None:
         self.post_message(ViewChanged())

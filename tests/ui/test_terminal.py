@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -72,6 +72,12 @@ class Terminal:
             assert time.monotonic() < end, f"{text!r} never came"
             assert self.process.poll() is None or self.read(0.2), f"it ended before {text!r} came"
             self.read(0.1)
+
+    def read_until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end
+            self.read(0.05)
 
     def press(self, keys: str) -> None:
         os.write(self.master, keys.encode())
@@ -146,14 +152,44 @@ def test_a_failing_background_leaves_a_clean_terminal_and_says_why(terminals) ->
     assert b"the script was told to fail" in said
 
 
-def test_a_terminal_that_goes_away_ends_it(terminals) -> None:
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 1.5])
+def test_a_terminal_that_goes_away_ends_it(after_s, terminals) -> None:
     """The window is closed: the kernel hangs up the session, and nothing can be written any more."""
     terminals.append(terminal := Terminal())
     terminal.wait_for("Attention")
+    terminal.read(after_s)
     os.close(terminal.slave)
     os.close(terminal.master)
     terminal.slave = terminal.master = -1
     terminal.process.wait(PATIENCE_S)
+
+
+def test_being_continued_out_of_the_blue_keeps_what_to_go_back_to(terminals) -> None:
+    terminals.append(terminal := Terminal())
+    terminal.wait_for("Attention")
+    for _ in range(3):
+        terminal.written = b""
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.wait_for("Attention")  # painted afresh: a shell may have written in between
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert terminal.left_clean()
+
+
+def test_stopped_it_leaves_the_terminal_clean_and_continued_it_is_back(terminals) -> None:
+    terminals.append(terminal := Terminal())
+    terminal.wait_for("Attention")
+    terminal.process.send_signal(signal.SIGTSTP)
+    terminal.read_until(lambda: Path(f"/proc/{terminal.process.pid}/stat").read_text().rsplit(")", 1)[1][1] == "T")
+    terminal.read(0.2)
+    assert terminal.left_clean()
+    terminal.written = b""
+    terminal.process.send_signal(signal.SIGCONT)
+    terminal.wait_for("Attention")
+    assert not terminal.left_clean()
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert terminal.left_clean()
 
 
 def test_a_terminal_that_stops_reading_stops_no_collecting(terminals, tmp_path) -> None:
