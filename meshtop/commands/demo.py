@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -23,13 +25,16 @@ from meshtop.commands.recorded import open_recording
 from meshtop.commands.running import FINE, INTERRUPTED, SIGNALS, beside, run
 from meshtop.commands.screen import Look, show
 from meshtop.config import MeshConfig, load
+from meshtop.lab import rootless
 from meshtop.lab.netns import LabError
 from meshtop.lab.network import Lab
-from meshtop.lab.play import TrafficError, playing
+from meshtop.lab.play import playing
 from meshtop.lab.scenario import Scenario
 from meshtop.model import Mesh
 from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink
 from meshtop.recording import RecordingReader
+
+_log = logging.getLogger(__name__)
 
 TABLE_S = 5.0
 
@@ -51,16 +56,23 @@ def demo(wishes: Wishes) -> int:
     """Its exit code; nothing of the lab is left, however it ends. Raises ScenarioError for an unknown scenario, and
     LabError where there is neither a lab nor a recording."""
     scenario = Scenario.load(wishes.scenario)
+    if rootless.wanted() and rootless.obstacle() is None:
+        rootless.enter(sys.argv[1:])
     front_end = _screen(wishes.look) if wishes.tui else _tables(wishes.for_s)
     try:
         return _live(scenario, wishes, front_end)
     except LabError as error:
         recording = recording_of(scenario.name)
         if recording is None:
-            raise
-        click.echo(f"meshtop: no lab on this machine: {error}", err=True)
+            raise LabError(f"{error}{_why_not_rootless()}") from None
+        click.echo(f"meshtop: no lab on this machine: {error}{_why_not_rootless()}", err=True)
         click.echo("meshtop: showing a recording of one instead", err=True)
         return _recorded(scenario, recording, front_end)
+
+
+def _why_not_rootless() -> str:
+    obstacle = rootless.obstacle() if rootless.wanted() else None
+    return f"; without root: {obstacle}" if obstacle else ""
 
 
 def recording_of(scenario: str) -> Path | None:
@@ -104,7 +116,8 @@ def _say_failure(monitor: Monitor, done: asyncio.Task[None]) -> None:
     if done.cancelled():
         return
     error = done.exception()
-    if isinstance(error, TrafficError | LabError):
+    if error is not None:
+        _log.debug("the scenario could not begin", exc_info=error)
         monitor.say(f"the scenario could not begin: {error}", level="error")
 
 

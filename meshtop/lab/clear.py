@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -73,16 +74,20 @@ def _end_inside(namespaces: Iterable[str]) -> None:
 
 
 def _wan_processes(record: LabRecord) -> Iterable[ProcessRef]:
-    """The WAN also where it was started but not yet recorded: its command line holds the path of its socket."""
+    """The WAN also where it was started but not yet recorded: its command line holds the path of its socket. One with
+    the same path in another user namespace is a rootless lab's, which has its own /run."""
+    ours = os.readlink("/proc/self/ns/user")
     wanted = str(record.socket).encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
+            if wanted not in words or os.readlink(entry / "ns" / "user") != ours:
+                continue
         except OSError:
             continue
-        if wanted in words and b"meshtop.lab.wan_process" in words:
+        if b"meshtop.lab.wan_process" in words:
             yield from _refs([int(entry.name)])
 
 

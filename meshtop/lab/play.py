@@ -37,7 +37,7 @@ async def playing(lab: Lab, scenario: Scenario, tell: Tell = lambda _: None) -> 
     try:
         for each in scenario.traffic:
             if each.run in SERVERS:
-                processes.append(await _start(lab, each))
+                await _start(lab, each, processes)
         acts = [_said(_client(lab, each, processes, tell), tell) for each in _clients(scenario)]
         acts += [_said(_trouble(lab, each, faults, tell), tell) for each in scenario.faults]
         running = [asyncio.create_task(act) for act in acts]
@@ -48,12 +48,12 @@ async def playing(lab: Lab, scenario: Scenario, tell: Tell = lambda _: None) -> 
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
     finally:
-        for fault in faults:
-            await asyncio.to_thread(lab.heal, fault.target, fault.kind, fault.path)
         await asyncio.gather(*(_stop(process) for process in processes))
+        for fault in faults:
+            await _said(asyncio.to_thread(lab.heal, fault.target, fault.kind, fault.path), tell)
 
 
-async def _said(act: Coroutine[Any, Any, None], tell: Tell) -> None:
+async def _said(act: Coroutine[Any, Any, object], tell: Tell) -> None:
     """A part of the story that fails is said; the rest goes on."""
     try:
         await act
@@ -67,8 +67,7 @@ def _clients(scenario: Scenario) -> list[Traffic]:
 
 async def _client(lab: Lab, traffic: Traffic, processes: list[Process], tell: Tell) -> None:
     await asyncio.sleep(traffic.at_s)
-    process = await _start(lab, traffic)
-    processes.append(process)
+    process = await _start(lab, traffic, processes)
     tell(f"{traffic.on}: {traffic.run} to {traffic.to.node if traffic.to else '?'} begins")
     if traffic.until_s is not None:
         await asyncio.sleep(traffic.until_s - traffic.at_s)
@@ -87,7 +86,8 @@ async def _trouble(lab: Lab, fault: FaultAt, in_force: list[FaultAt], tell: Tell
         tell(f"{fault.target}: {fault.kind} is over")
 
 
-async def _start(lab: Lab, traffic: Traffic) -> Process:
+async def _start(lab: Lab, traffic: Traffic, processes: list[Process]) -> Process:
+    """One more in ``processes``, so that it is stopped even if the wait for it is cut short. Raises TrafficError."""
     argv = [sys.executable, "-m", "meshtop.lab.traffic", traffic.run]
     for flag, endpoint in (("--bind", traffic.bind), ("--to", traffic.to)):
         if endpoint is not None:
@@ -98,6 +98,7 @@ async def _start(lab: Lab, traffic: Traffic) -> Process:
     process = await asyncio.create_subprocess_exec(
         *lab.command(traffic.on, argv), stdin=PIPE, stdout=PIPE if server else DEVNULL, stderr=DEVNULL
     )
+    processes.append(process)
     if server:
         assert process.stdout is not None  # noqa: S101  # asked for above
         try:
@@ -105,7 +106,6 @@ async def _start(lab: Lab, traffic: Traffic) -> Process:
         except TimeoutError:
             line = b""
         if line != b"ready\n":
-            await _stop(process)
             raise TrafficError(f"{traffic.run} on {traffic.on} did not start")
     return process
 
