@@ -51,6 +51,19 @@ class Nat:
             return None if data[12:16] in self._inside else self._inward(data)
         return self._outward(data) if data[12:16] in self._inside else data
 
+    def hand_over(self, data: bytes) -> bytes:
+        """A packet of the public network as its receiver is to see it. An ICMP error that was made on the way quotes a
+        packet between translations."""
+        header = (data[0] & 0x0F) * 4
+        if data[9] != ICMP or len(data) < header + 28 or data[header] not in ICMP_ERRORS:
+            return data
+        if data[16:20] == self._shared:
+            return self._inward(data) or data
+        about = data[header + 8 :]
+        ports = _ports(about, ECHO_REPLY)
+        entry = None if ports is None else self._by_inside.get((about[9], about[16:20], ports[1]))
+        return data if entry is None else _quoting(data, header, _rewritten(about, 16, self._shared, 2, entry.port))
+
     def _outward(self, data: bytes) -> bytes | None:
         ports = _ports(data, ECHO)
         if ports is None:
@@ -83,9 +96,7 @@ class Nat:
         if entry is None:
             return None
         _, address, port = entry.inside
-        whole = bytearray(data[: header + 4] + data[header + 4 : header + 8] + _rewritten(about, 12, address, 0, port))
-        whole[header + 2 : header + 4] = b"\0\0"
-        whole[header + 2 : header + 4] = _checksum(bytes(whole[header:]))
+        whole = bytearray(_quoting(data, header, _rewritten(about, 12, address, 0, port)))
         _put(whole, 16, address, (10,))
         return bytes(whole)
 
@@ -139,6 +150,12 @@ def _rewritten(data: bytes, address_at: int, address: bytes, port_at: int, port:
     _put(whole, address_at, address, (10, *of_payload) if protocol != ICMP else (10,))
     _put(whole, header + (4 if protocol == ICMP else port_at), port, of_payload)
     return bytes(whole)
+
+
+def _quoting(error: bytes, header: int, about: bytes) -> bytes:
+    """An ICMP error with another quotation of the same length."""
+    message = error[header : header + 2] + b"\0\0" + error[header + 4 : header + 8] + about
+    return error[:header] + message[:2] + _checksum(message) + message[4:]
 
 
 def _put(whole: bytearray, at: int, new: bytes, checksums_at: tuple[int, ...]) -> None:

@@ -107,10 +107,12 @@ class WanLoop:
             self.device_errors += 1
 
     def _hand_over(self) -> None:
-        fds, late = self._fds, self.lateness
+        fds, late, nat, ports = self._fds, self.lateness, self._nat, self.spec.ports
         for port, data, due_at in self.wan.due(time.monotonic()):
             if fds[port] == RELEASED:
                 continue
+            if nat is not None and ports[port].net == PUBLIC:
+                data = nat.hand_over(data)
             try:
                 os.write(fds[port], data)
             except OSError:

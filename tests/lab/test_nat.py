@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshtop.lab.faults.mtu import fragmentation_needed
 from meshtop.lab.nat import MAX_MAPPINGS, Nat, _checksum
 
 D, E, SHARED, A, B = "198.18.7.4", "198.18.7.5", "198.18.7.100", "198.18.7.1", "198.18.7.2"
@@ -116,6 +117,24 @@ def test_an_icmp_error_about_a_packet_of_the_inside_reaches_it(nat: Nat) -> None
     assert come[26:28] == (1300).to_bytes(2, "big")
 
 
+def test_an_error_of_the_wan_itself_is_told_in_the_receivers_terms(nat: Nat) -> None:
+    out = nat.translate(transport(TCP, E, A, 40000, 443, bytes(1400)))
+    back = nat.translate(transport(TCP, A, SHARED, 443, 40000, bytes(1400)))
+    assert out is not None
+    assert back is not None
+    error = fragmentation_needed(out, 1300)
+    assert error is not None
+    told = nat.hand_over(error)
+    assert sums_are_right(told)
+    assert (told[16:20], told[40:44], told[48:50]) == (packed(E), packed(E), (40000).to_bytes(2, "big"))
+    error = fragmentation_needed(back, 1300)
+    assert error is not None
+    told = nat.hand_over(error)
+    assert sums_are_right(told)
+    assert (told[16:20], told[44:48], told[50:52]) == (packed(A), packed(SHARED), (40000).to_bytes(2, "big"))
+    assert nat.hand_over(out) is out
+
+
 def test_an_error_about_nothing_of_ours_is_dropped(nat: Nat) -> None:
     message = struct.pack("!BBHHH", 3, 4, 0, 0, 1300) + transport(TCP, SHARED, A, 9, 443)[:28]
     assert nat.translate(ip(ICMP, B, SHARED, message)) is None
@@ -153,4 +172,6 @@ def test_checksums_stay_right(protocol: int, sport: int, dport: int, data: bytes
 def test_nothing_breaks_it(first: int, data: bytes) -> None:
     nat = Nat({"e": E}, SHARED)
     for src, dst in ((E, A), (A, SHARED)):
-        nat.translate(bytes([first]) + data[:11] + packed(src) + packed(dst) + data[11:])
+        packet = bytes([first]) + data[:11] + packed(src) + packed(dst) + data[11:]
+        nat.translate(packet)
+        nat.hand_over(packet)
