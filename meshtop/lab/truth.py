@@ -7,7 +7,9 @@ Reads packets as they passed an interface of the sender (and, where there is one
 * *Needless*: payload bytes that arrived at the receiver when it had them already. Needs the receiver's capture.
 * *Toll*: what the WAN itself says that it did to the packets of a flow (``wanlog.py``): dropped, held, reordered.
 * *Stall*: from the last ACK that advanced SND.UNA or, if nothing was outstanding then, from the first segment sent
-  after it, to the next ACK that advances. Where the capture or the flow ends first, it is ``lost`` or ``open``.
+  after it, to the next ACK that advances. Where the capture or the flow ends first, it is ``lost`` or ``open``. Where
+  that ACK closed the window, data waits that no capture shows; a window probe proves it (RFC 9293, 3.8.6.1), and the
+  stall began with the ACK.
 
 Captures of both ends are taken on one machine with the kernel's receive time stamps, so that their clocks are one.
 """
@@ -219,6 +221,7 @@ class _Sender:
         self.closed = False
         self.stalls: list[TrueStall] = []
         self._waiting_since: float | None = None
+        self._shut_since: float | None = None  # all is acknowledged, and the peer takes no more
         self._retransmitted_while_waiting = 0
 
     def sent(self, at: float, segment: Segment) -> None:
@@ -241,6 +244,8 @@ class _Sender:
         self.nxt = max(self.nxt, left + length)
         if length and self._waiting_since is None and self.nxt > self.una:
             self._waiting_since = at
+        elif not length and left < self.una and self._waiting_since is None:
+            self._waiting_since = self._shut_since  # a window probe: there is something to send
 
     def _sent_again(self, left: int, segment: Segment) -> None:
         if segment.flags & _SYN:
@@ -259,6 +264,11 @@ class _Sender:
                 self.acked_bytes += ack - self.una
                 self.una = ack
                 self._waiting_since = at if self.nxt > self.una else None
+                self._shut_since = None
+            if segment.window or self.nxt > self.una:
+                self._shut_since = None
+            elif self._shut_since is None:
+                self._shut_since = at
         if segment.flags & _RST:
             self._end(at, "lost")
             self.closed = True

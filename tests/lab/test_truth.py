@@ -14,10 +14,17 @@ SYN, ACK, FIN, RST = 0x02, 0x10, 0x01, 0x04
 
 
 def tcp(
-    src: str, dst: str, seq: int, ack: int = 0, payload: int = 0, flags: int = ACK, ports: tuple[int, int] = (1, 2)
+    src: str,
+    dst: str,
+    seq: int,
+    ack: int = 0,
+    payload: int = 0,
+    flags: int = ACK,
+    ports: tuple[int, int] = (1, 2),
+    window: int = 100,
 ) -> bytes:
     sport, dport = ports if src == A else ports[::-1]
-    head = struct.pack("!HHIIBBHHH", sport, dport, seq % 2**32, ack % 2**32, 5 << 4, flags, 100, 0, 0)
+    head = struct.pack("!HHIIBBHHH", sport, dport, seq % 2**32, ack % 2**32, 5 << 4, flags, window, 0, 0)
     total = 20 + len(head) + payload
     ip = struct.pack("!BBHHHBBH", 0x45, 0, total, 0, 0, 64, 6, 0)
     return ip + ipaddress.IPv4Address(src).packed + ipaddress.IPv4Address(dst).packed + head + b"x" * payload
@@ -27,8 +34,8 @@ def out(at: float, seq: int, payload: int = 100, flags: int = ACK) -> Packet:
     return Packet(at, True, tcp(A, B, seq, 1, payload, flags))
 
 
-def ack(at: float, number: int, flags: int = ACK) -> Packet:
-    return Packet(at, False, tcp(B, A, 1, number, 0, flags))
+def ack(at: float, number: int, flags: int = ACK, window: int = 100) -> Packet:
+    return Packet(at, False, tcp(B, A, 1, number, 0, flags, window=window))
 
 
 def arrive(at: float, seq: int, payload: int = 100, flags: int = ACK) -> Packet:
@@ -68,6 +75,26 @@ def test_duplicate_acks_do_not_end_a_stall() -> None:
 
 def test_short_waits_are_no_stalls() -> None:
     (flow,) = check([out(0.0, 100), ack(0.19, 200)])
+    assert flow.stalls == ()
+
+
+def test_a_closed_window_is_a_stall_from_the_ack_that_closed_it() -> None:
+    """All is acknowledged, nothing more is sent but window probes; then the window opens."""
+    probes = [out(at, 199, 0) for at in (0.3, 0.7, 1.5)]
+    opening = [ack(2.0, 200, window=500), out(2.0, 200), ack(2.03, 300)]
+    (flow,) = check([out(0.0, 100), ack(0.03, 200, window=0), *probes, ack(0.33, 200, window=0), *opening])
+    assert [(s.start, s.end) for s in flow.stalls] == [(0.03, 2.03)]
+    assert flow.retransmitted_segments == 0
+
+
+def test_a_closed_window_is_no_stall_when_nothing_waits_to_be_sent() -> None:
+    closed = [out(0.0, 100), ack(0.03, 200, window=0)]
+    (flow,) = check([*closed, ack(5.0, 200, window=500), out(60.0, 200), ack(60.03, 300)])
+    assert flow.stalls == ()
+
+
+def test_a_keepalive_on_an_open_window_is_no_stall() -> None:
+    (flow,) = check([out(0.0, 100), ack(0.03, 200), out(60.0, 199, 0), out(62.0, 200), ack(62.03, 300)])
     assert flow.stalls == ()
 
 
