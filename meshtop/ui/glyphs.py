@@ -53,7 +53,6 @@ class Glyphs:
     bracket: tuple[str, str]  # the cursor on a cell of one line
     tall_bracket: tuple[str, str]  # on a tall cell: its first, middle and last line, left and right
     self_link: str
-    pointer: str
     mark: str
     pause: str
     ellipsis: str
@@ -147,7 +146,7 @@ UNICODE = Glyphs(
     bars="▁▂▃▄▅▆▇█", lost="×", gap=" ",
     frame=Frame("╭", "╮", "╯", "╰", "─", "│"),
     bracket=("[", "]"), tall_bracket=("┌│└", "┐│┘"),
-    self_link="─", pointer="›", mark="╎", pause="❚❚", ellipsis="…",
+    self_link="─", mark="╎", pause="❚❚", ellipsis="…",
 )  # fmt: skip
 
 ASCII = Glyphs(
@@ -159,7 +158,7 @@ ASCII = Glyphs(
     bars="_.-=+*&@", lost="x", gap=" ",
     frame=Frame("+", "+", "+", "+", "-", "|"),
     bracket=("[", "]"), tall_bracket=("[[[", "]]]"),
-    self_link="-", pointer=">", mark=":", pause="||", ellipsis="~",
+    self_link="-", mark=":", pause="||", ellipsis="~",
 )  # fmt: skip
 SETS: Mapping[str, Glyphs] = {"unicode": UNICODE, "ascii": ASCII}
 

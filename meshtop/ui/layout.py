@@ -25,6 +25,7 @@ TALL_CELL = 9
 LINE_CELL = 6
 GLYPH_CELL = 1
 WIDEST_CELL = 24
+ROOM_BELOW = 12  # lines for nodes and log that are worth more than blank lines between rows
 SEPARATOR = 2  # cells between matrices side by side
 SIDE_WIDTH = 40
 LINK_PANEL_LINES = 26  # what the side panel says about one pair with two paths
@@ -85,6 +86,7 @@ def plan(width: int, height: int, nodes: int, shown_paths: int, all_paths: int, 
         side = 0  # the other path stands beside the first: there is no third column
     inner = width - side - (2 if framed else 0)
     room = body - frame - 1  # for rows, below the line of column names
+    room -= 0 if side else frame + 2 + all_paths  # the selected pair stands below, not beside
     grid = _grid(inner, room, nodes, shown_paths, header, tall=width >= TALL_FROM[0] and height >= TALL_FROM[1])
     if side and grid.kind == "glyph" and grid.header + nodes * grid.pitch + 1 > inner:
         side = 0  # all columns at once are worth more than a side panel
@@ -118,7 +120,7 @@ def _grid(inner: int, room: int, nodes: int, paths: int, header: int, *, tall: b
     header = min(16, inner - columns * (cell + 1) - 1)
     if tall and cell >= TALL_CELL and nodes * 3 <= room:
         spare = room - nodes * 3 - (nodes - 1)
-        return Grid("tall", cell, header, 1 if spare >= 12 else 0)
+        return Grid("tall", cell, header, 1 if spare >= ROOM_BELOW else 0)
     return Grid("line", cell, header, 0)
 
 
