@@ -189,6 +189,9 @@ def test_sites_behind_nat_reach_out_and_are_not_reached(remains: Remains) -> Non
             ("d", lab.address("vpn", "e"), True),
         ):
             assert (lab.exec(src, [*ping, address]).returncode == 0) is answered, (src, address)
+        lab.fault("e:a", "mtu", "1300", net="public")
+        too_large = lab.exec("e", [*ping, "-M", "do", "-s", "1400", lab.address("public", "a")])
+        assert re.search(r"mtu ?= ?1300", too_large.stdout + too_large.stderr), "an error from the way comes home too"
         seen = lab.exec("a", ["ss", "-tnH", "state", "established", "sport", "=", ":443"]).stdout
         assert seen.count(f"{shared}:") == 2
         assert lab.status().drops["nat"] > 0
