@@ -47,6 +47,8 @@ def remains() -> Callable[[Lab], list[str]]:
     def look(lab: Lab) -> list[str]:
         index = lab.record.index
         ids = namespace_ids.setdefault(index, set())
+        if lab.record.path.exists() and registry.current(lab.record) is None:
+            return [lab.record.dir] if Path(lab.record.dir).exists() else []  # the number is another lab's by now
         found = []
         for name in lab.plan.namespaces():
             if (NETNS_DIR / name).exists():
