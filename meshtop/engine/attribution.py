@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from meshtop.model import LinkKey, Mesh, Node, NodeName, SocketId
+from meshtop.model import LinkKey, Mesh, Node, NodeName, PathName, SocketId
 
 
 class Place(NamedTuple):
@@ -47,6 +47,9 @@ class OwnConnections:
             del known[: -self._KEPT]
             self.version += 1
 
+    def __bool__(self) -> bool:
+        return bool(self._of_node)
+
     def __contains__(self, socket: FourTuple) -> bool:
         other_end = (socket[2], socket[3], socket[0], socket[1])
         return any(socket in known or other_end in known for known in self._of_node.values())
@@ -59,14 +62,14 @@ class Attribution:
 
     def __init__(self, mesh: Mesh, src: NodeName, own: OwnConnections) -> None:
         self._src = src
-        self._own = own
+        self.own = own
         self._owners = address_owners(mesh)
         self._local = frozenset(
             address for address, owners in self._owners.items() if any(node == src for node, _ in owners)
         )
 
     def place(self, socket: SocketId) -> Place:
-        if socket[:4] in self._own:
+        if socket[:4] in self.own:
             return _ELSEWHERE
         peer = canonical(socket.peer)
         owners = self._owners.get(peer)
@@ -77,6 +80,46 @@ class Attribution:
             return _UNATTRIBUTED
         dst, path = owners[0]
         return Place(LinkKey(self._src, dst, path), False) if dst != self._src else _ELSEWHERE
+
+
+class Service(NamedTuple):
+    """What a socket belongs to beside its link: a watched service by name; an overlay, if it is one of the sockets that
+    the overlay's tunnel itself uses (``peer``: the node at its other end, where that can be told; ``dials``: our end
+    opened it)."""
+
+    watch: str | None = None
+    tunnel: PathName | None = None
+    peer: NodeName | None = None
+    dials: bool = False
+
+
+class Services:
+    """Tells the services of one node's sockets by their ports."""
+
+    def __init__(self, mesh: Mesh, node: NodeName) -> None:
+        self._watch = {
+            port: watch.name
+            for watch in reversed(mesh.watches)  # the first that names a port has it
+            if not watch.nodes or node in watch.nodes
+            for port in watch.ports
+        }
+        self._tunnel = {port: path.name for path in mesh.paths for port in path.outer_ports}
+        self._owners = address_owners(mesh)
+
+    def of(self, socket: SocketId) -> Service:
+        watch = self._watch.get(socket.peer_port) or self._watch.get(socket.local_port)
+        dials = socket.peer_port in self._tunnel
+        tunnel = self._tunnel.get(socket.peer_port) or self._tunnel.get(socket.local_port)
+        if tunnel is None:
+            return Service(watch) if watch is not None else _NO_SERVICE
+        owners = self._owners.get(canonical(socket.peer), ())
+        if any(path == tunnel for _, path in owners):
+            return Service(watch)  # a service of the same port, within the overlay
+        nodes = {name for name, _ in owners}
+        return Service(watch, tunnel, nodes.pop() if len(nodes) == 1 else None, dials)
+
+
+_NO_SERVICE = Service()
 
 
 def address_owners(mesh: Mesh) -> dict[str, tuple[tuple[NodeName, str], ...]]:

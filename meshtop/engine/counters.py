@@ -19,13 +19,22 @@ _WRAP_MARGIN = 2**30
 # No interface of a mesh does 1 Tbit/s. A larger step is a damaged reading.
 MAX_PER_S = 125_000_000_000
 
-# The node-wide TCP counters that are followed: those of cli.md's ``tcp``.
-RETRANS, ORIG_SENT, TIMEOUTS, DSACK = range(4)
+# The node-wide TCP counters that are followed: those of a node's ``tcp``.
+RETRANS, ORIG_SENT, TIMEOUTS, DSACK, FAST, SLOW_START, TLP, SYN, *UNDONE = range(12)
 COUNTERS: tuple[tuple[str, str], ...] = (
     ("Tcp", "RetransSegs"),
     ("TcpExt", "TCPOrigDataSent"),
     ("TcpExt", "TCPTimeouts"),
     ("TcpExt", "TCPDSACKRecv"),
+    ("TcpExt", "TCPFastRetrans"),
+    ("TcpExt", "TCPSlowStartRetrans"),
+    ("TcpExt", "TCPLossProbes"),
+    ("TcpExt", "TCPSynRetrans"),
+    # A recovery is undone in one of these four ways; TCPSpuriousRTOs is counted beside TCPLossUndo.
+    ("TcpExt", "TCPFullUndo"),
+    ("TcpExt", "TCPPartialUndo"),
+    ("TcpExt", "TCPDSACKUndo"),
+    ("TcpExt", "TCPLossUndo"),
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from meshtop.engine.attribution import OwnConnections
-from meshtop.engine.figures import Window, link_view, node_view
+from meshtop.engine.figures import Window, link_view, node_view, stall_views
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import (
     LinkEvent,
@@ -25,7 +25,9 @@ from meshtop.engine.snapshot import (
     StreamEvent,
     View,
 )
+from meshtop.engine.stallbook import StallBook
 from meshtop.engine.states import TROUBLE
+from meshtop.engine.surroundings import Seen
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import (
     BaselinesForgotten,
@@ -55,7 +57,13 @@ class Engine:
     def __init__(self, mesh: Mesh) -> None:
         self._mesh = mesh
         own = OwnConnections()
-        self._nodes: dict[NodeName, NodeRecord] = {node.name: NodeRecord(mesh, node, own) for node in mesh.nodes}
+        self._book = StallBook()
+        seen: dict[NodeName, Seen] = {}
+        self._nodes: dict[NodeName, NodeRecord] = {
+            node.name: NodeRecord(mesh, node, own, self._book, seen) for node in mesh.nodes
+        }
+        for record in self._nodes.values():
+            record.others = self._nodes
         self._told_state: dict[NodeName, tuple[NodeState, float]] = {}  # with the time of the last node event
         self._told_silence: dict[NodeName, float] = {}
         self._heard_garbage: dict[NodeName, int] = {}  # the connection that garbage was logged of
@@ -222,6 +230,7 @@ class Engine:
                 for name, record in self._nodes.items()
                 for link in record.links.values()
             ),
+            stalls=tuple(stall for name, record in self._nodes.items() for stall in stall_views(record, windows[name])),
         )
 
     def view(
@@ -238,11 +247,18 @@ class Engine:
             for record in self._nodes.values()
             for key, link in record.links.items()
         }
+        strips = {
+            key: link.strip.view(record.axis_now(now), now, record.fresh_limit_s, link.stalls)
+            for record in self._nodes.values()
+            for key, link in record.links.items()
+        }
         return View(
             at=now,
             mesh=self._mesh,
             snapshot=self.snapshot(now, window_s),
             trails=trails,
+            strips=strips,
+            stalls=tuple(record.view() for record in self._book),
             log=tuple(self._log),
             marks=tuple(self._marks),
             operator_cpu_pct=operator_cpu_pct,

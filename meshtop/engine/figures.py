@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from meshtop.engine.counters import DSACK, ORIG_SENT, RETRANS, TIMEOUTS
-from meshtop.engine.links import LinkRecord, SocketSight
+from meshtop.engine.counters import DSACK, FAST, ORIG_SENT, RETRANS, SLOW_START, SYN, TIMEOUTS, TLP, UNDONE
+from meshtop.engine.links import LinkRecord, SocketSight, standstill
 from meshtop.engine.nodes import Measured, NodeRecord
-from meshtop.engine.snapshot import InterfaceRate, LinkView, NodeTcp, NodeView, ProbeCost
+from meshtop.engine.snapshot import InterfaceRate, LinkView, NodeTcp, NodeView, ProbeCost, StallView, WatchView
 from meshtop.engine.states import Verdict
+from meshtop.engine.waits import Waits
 
 _NOT_YET = Verdict("no-data", "no interval measured yet")
 _COST_WINDOW_S = 120.0  # the probe tells its CPU at a slow beat
@@ -69,7 +71,55 @@ def node_view(record: NodeRecord, now: float, window: Window) -> NodeView:
         unattributed=boot.chains.unattributed if boot is not None and boot.chains.sockets_known else None,
         problems=record.problems,
         flow_fields_missing=record.missing if info.ss is not None else (),
+        **_node_trouble(record, window) if state == "up" else {},
     )
+
+
+def _node_trouble(record: NodeRecord, window: Window) -> dict[str, Any]:
+    """Stalls of all sockets of the node, and connections that do not get through."""
+    chains = record.boot.chains if record.boot is not None else None
+    if chains is None or not chains.sockets_known or not record.stalls_followed or chains.waits is None:
+        return {}
+    names = [w.name for w in record.mesh.watches if not w.nodes or record.node.name in w.nodes]
+    waits = chains.waits
+    return {
+        **standstill(record.stalls, window.after, window.upto),
+        **_connecting(age for _, age in waits.connecting(waits.at_s or 0.0)),
+        "watches": tuple(_watch(record, waits, name, window) for name in names),
+    }
+
+
+def _watch(record: NodeRecord, waits: Waits, name: str, window: Window) -> WatchView:
+    stalls = [r for r in record.stalls.overlapping(window.after, window.upto) if r.service.watch == name]
+    return WatchView(
+        name=name,
+        flows=waits.sockets_of(name),
+        stalls=len(stalls),
+        stalled_now=any(r.open for r in stalls),
+        longest_stall_s=_rounded(max((r.stall.duration_s for r in stalls), default=None)),
+    )
+
+
+def _connecting(ages: Iterable[float]) -> dict[str, Any]:
+    trying = list(ages)
+    return {"connecting": len(trying), "connecting_oldest_s": _rounded(max(trying, default=None))}
+
+
+def stall_views(record: NodeRecord, window: Window) -> list[StallView]:
+    """The stalls seen on that node that are open or overlap the window."""
+    return [stall.view() for stall in record.stalls.overlapping(window.after, window.upto)]
+
+
+def _link_trouble(record: NodeRecord, link: LinkRecord, window: Window) -> dict[str, Any]:
+    boot = record.boot
+    if boot is None or not boot.chains.sockets_known or not record.stalls_followed or boot.chains.waits is None:
+        return {}
+    waits, link_of = boot.chains.waits, boot.chains.link_of
+    return {
+        **standstill(link.stalls, window.after, window.upto),
+        **_connecting(age for id_, age in waits.connecting(waits.at_s or 0.0) if link_of(id_) == link.key),
+        "crawling": sum(key == link.key for key, _ in record.crawls(boot)),
+    }
 
 
 def link_view(record: NodeRecord, link: LinkRecord, now: float, window: Window, src: NodeView) -> LinkView:
@@ -99,6 +149,7 @@ def link_view(record: NodeRecord, link: LinkRecord, now: float, window: Window, 
         state=verdict.state,
         reason=verdict.reason,
         sample_age_s=age_s,
+        **_link_trouble(record, link, window),
         **figures,
     )
 
@@ -172,7 +223,18 @@ def _tcp(measured: tuple[Measured, ...]) -> NodeTcp:
         retrans_pct=_rounded(100 * retrans / (sent + retrans)) if known else None,
         timeouts_per_s=rate(TIMEOUTS),
         dsack_per_s=rate(DSACK),
+        fast_per_s=rate(FAST),
+        slow_start_per_s=rate(SLOW_START),
+        tlp_per_s=rate(TLP),
+        syn_per_s=rate(SYN),
+        spurious_per_s=_rounded(_sum(rate(counter) for counter in UNDONE)),
     )
+
+
+def _sum(rates: Iterable[float | None]) -> float | None:
+    """Of those that are known; None where none is."""
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known else None
 
 
 def _softnet_drops(measured: tuple[Measured, ...]) -> int | None:

@@ -19,7 +19,7 @@ from meshtop.parse.ss_fields import supported_fields
 # Sockets that may still send, or have data outstanding: these are a link's flows. FIN-WAIT-2 has sent its all.
 OPEN_STATES = frozenset(("ESTAB", "CLOSE-WAIT", "FIN-WAIT-1", "CLOSING", "LAST-ACK"))
 # What has no tcp_info of a connection: its fields are absent, which must not be read as counters gone back to zero.
-_WITHOUT_INFO = frozenset(("TIME-WAIT", "LISTEN", "SYN-RECV", "NEW-SYN-RECV", "UNCONN", "BOUND-INACTIVE"))
+WITHOUT_INFO = frozenset(("TIME-WAIT", "LISTEN", "SYN-RECV", "NEW-SYN-RECV", "UNCONN", "BOUND-INACTIVE"))
 # tcp_info's min_rtt is 2³²−1 µs until the first measurement (net/ipv4/tcp.c).
 _NO_MINRTT_MS = 4_294_967.0
 
@@ -144,6 +144,13 @@ class FlowTable:
         group = self._groups.get(link)
         return group.current() if group is not None else _NO_FLOWS
 
+    def link_of(self, socket: SocketId) -> LinkKey | None:
+        flow = self._flows.get(socket)
+        return flow.link if flow is not None else None
+
+    def socket_of(self, ends: tuple[str, int, str, int]) -> SocketId | None:
+        return self._by_tuple.get(ends)
+
     def fold(self, changes: SocketChanges, seconds: float) -> Activities | None:
         """Take in a reading ``seconds`` after the last; what moved, or None where this reading only sets a baseline."""
         baseline = not self.complete
@@ -153,7 +160,7 @@ class FlowTable:
                 self._drop(socket)
         sums: dict[LinkKey, _Sum] = {}
         for reading in changes.changed:
-            if reading.state in _WITHOUT_INFO:
+            if reading.state in WITHOUT_INFO:
                 self._drop(self._by_tuple.get(reading.id[:4], reading.id))
             else:
                 self._take(reading, baseline, seconds, sums)

@@ -12,13 +12,17 @@ from meshtop.engine.baseline import Baseline
 from meshtop.engine.flows import Activity, Gauges
 from meshtop.engine.probes import Outcome, Outcomes, Series, Size, lost_after_s
 from meshtop.engine.snapshot import LinkState, TrailPoint
+from meshtop.engine.stallbook import StallList, share_pct
 from meshtop.engine.states import LinkFacts, SizeCount, Verdict, hold, judge
+from meshtop.engine.strips import StripRecord
 from meshtop.engine.timeseries import Ring, delay_variation, median
 from meshtop.model import LinkKey, Thresholds
 
 TRAIL_POINTS = 120
 # How far back the run of inflated intervals is looked for: three pings at 1 Hz are thirty frames at ten a second.
 _RUN_CELLS = 64
+# A flow that stands still for longer while others move is stuck for reasons of its own: the link is not.
+STUCK_S = 60.0
 _PING_GAPS = 2.5  # a path is answered "now" if it was within this many ping intervals
 
 
@@ -100,6 +104,26 @@ class Known(NamedTuple):
     flows: int | None
     ping_problem: str | None
     socket_problem: str | None
+    crawl: str | None = None  # in words
+
+
+class Standstill(TypedDict):
+    """A link's or a node's stalls over a window; None: they cannot be followed."""
+
+    stalls: int | None
+    stalled_now: bool | None
+    longest_stall_s: float | None
+    stalled_pct: float | None
+
+
+def standstill(stalls: StallList, after: float, upto: float) -> Standstill:
+    records = stalls.overlapping(after, upto)
+    return Standstill(
+        stalls=len(records),
+        stalled_now=any(record.open for record in records),
+        longest_stall_s=_rounded(max((record.stall.duration_s for record in records), default=None)),
+        stalled_pct=_rounded(share_pct(records, after, upto)),
+    )
 
 
 class LinkRecord:
@@ -113,6 +137,8 @@ class LinkRecord:
         self._moved: Ring[Moved] = Ring()
         self._trail: Ring[Cell] = Ring(at_least=TRAIL_POINTS + 8)
         self._last_progress: float | None = None
+        self.stalls = StallList()
+        self.strip = StripRecord()
         self.decided: list[tuple[Size, Outcome]] = []  # in the interval that is about to be closed
 
     # ── Taking in ──
@@ -148,6 +174,7 @@ class LinkRecord:
         cell = Cell(start, end, at, median(rtts), moved)
         if moved is not None and moved is not STILL:
             self._moved.add(end, Moved(end, moved))
+        self.strip.add(start, end, moved)
         cell.raw = judge(self._facts(cell, running, known), self._limits)
         before = self._trail.last(self._limits.clear_intervals - 1, end)
         cell.shown = hold([*(old.raw for old in before), cell.raw], self._limits)
@@ -163,6 +190,7 @@ class LinkRecord:
         moved = self._moved.between(after, now)
         progress = [m.end for m in moved if m.activity.acked_bytes or m.activity.received_bytes]
         rtt_ms, run = self._inflated(cell)
+        stalled_s, stuck_s, by = self._standing(now, moved)
         recently = max(self._limits.lossy_window_s, _PING_GAPS * ping_interval_s)
         return LinkFacts(
             obstacle=self.obstacle,
@@ -170,6 +198,10 @@ class LinkRecord:
             unanswered_s=unanswered_s,
             unanswered_limit_s=ping_interval_s + 4 * (self.baseline.rtt_ms or 0.0) / 1000,
             tcp_idle_s=now - progress[-1] if progress else None,
+            stalled_s=stalled_s,
+            stalled_by=by,
+            stuck_s=stuck_s,
+            crawl=known.crawl,
             small=SizeCount(small_lost, len(small_rtts) + small_lost),
             full=SizeCount(full_lost, len(full_rtts) + full_lost),
             retrans=sum(m.activity.retrans for m in moved),
@@ -182,6 +214,19 @@ class LinkRecord:
             ping_problem=known.ping_problem,
             socket_problem=known.socket_problem,
         )
+
+    def _standing(self, now: float, moved: Sequence[Moved]) -> tuple[float | None, float | None, str | None]:
+        """Ages of the oldest stall that is open now: as one that makes the link stalled, as one that is stuck while
+        others move; and its cause."""
+        standing = self.stalls.standing(now) if self.stalls else ()
+        if not standing:
+            return None, None, None
+        others_move = any(m.activity.acked_bytes for m in moved)
+        stuck = [r for r in standing if others_move and now - r.start > STUCK_S]
+        stalled = [r for r in standing if r not in stuck]
+        oldest = min(stalled or stuck, key=lambda record: record.start)
+        age_s = now - oldest.start
+        return (age_s, None, oldest.stall.cause) if stalled else (None, age_s, oldest.stall.cause)
 
     def _last_answer(self, now: float) -> float | None:
         answers = [self.small.last_answer(now), self.full.last_answer(now)]

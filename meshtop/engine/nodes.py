@@ -7,21 +7,35 @@ interval closes one cell on every link of the node and makes one ``link`` event.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import NamedTuple
 
 import msgspec
 
-from meshtop.engine.attribution import Attribution, OwnConnections, address_owners, canonical, obstacle
+from meshtop import units
+from meshtop.engine import causes, stallbook
+from meshtop.engine.attribution import (
+    Attribution,
+    OwnConnections,
+    Services,
+    address_owners,
+    canonical,
+    obstacle,
+)
 from meshtop.engine.chains import Chains, Reading, Step
 from meshtop.engine.clockmap import BootClock
 from meshtop.engine.counters import CounterDeltas, CounterReading
+from meshtop.engine.crawl import Crawl
 from meshtop.engine.flows import Gauges, fields_missing
-from meshtop.engine.links import STILL, Cell, Known, LinkRecord, SocketSight
-from meshtop.engine.probes import PingBook
+from meshtop.engine.links import STILL, Cell, Known, LinkRecord, SocketSight, standstill
+from meshtop.engine.probes import PingBook, Series
 from meshtop.engine.sessions import Sessions, Vantage
-from meshtop.engine.snapshot import LinkEvent, LinkState, NodeState
+from meshtop.engine.snapshot import LinkEvent, LinkState, NodeState, StallEvent
+from meshtop.engine.stallbook import StallBook, StallList, StallRecord
+from meshtop.engine.stalls import Stall, Waiting
+from meshtop.engine.surroundings import Moment, Neighbourhood, Seen
 from meshtop.engine.timeseries import Ring, rfc3339
+from meshtop.engine.waits import JudgeOf, Waits
 from meshtop.model import (
     Frame,
     FrameReceived,
@@ -29,11 +43,13 @@ from meshtop.model import (
     Mesh,
     Node,
     NodeInfo,
+    NodeName,
     PingProblem,
     PingReply,
     PingStarted,
     SocketChanges,
 )
+from meshtop.parse.ss_fields import supported_fields
 
 # Fresh is what is younger than this many intervals, and than this long.
 FRESH_INTERVALS = 3
@@ -45,6 +61,8 @@ _MAX_BOOTS = 2
 _MAX_UPTIME_S = 1e10
 _MIN_INTERVAL_S, _MAX_INTERVAL_S = 0.01, 86_400.0
 _MAX_RTT_MS = 1e7
+# What the other end of a socket shows says something of now if it is not older than this.
+_OTHER_END_S = 2.0
 _MAX_SEQ = 2**31
 
 
@@ -88,10 +106,18 @@ class Stream:
 
 
 class Boot:
-    def __init__(self, clock: BootClock, attribution: Attribution) -> None:
+    def __init__(self, name: str, clock: BootClock) -> None:
+        self.name = name
         self.clock = clock
-        self.chains = Chains(attribution)
+        self.chains: Chains
         self.streams: dict[str, Stream] = {}
+
+    def follow(self, attribution: Attribution, services: Services, judge: JudgeOf) -> None:
+        self.chains = Chains(attribution, Waits(attribution.own, services, judge, frozenset()))
+
+    def pings(self, link: LinkKey) -> tuple[Series, ...]:
+        """All series on a link, those of a probe that drains too."""
+        return tuple(series for stream in self.streams.values() for series in stream.book.running(link))
 
     def stream(self, probe: str) -> Stream:
         stream = self.streams.get(probe)
@@ -110,7 +136,10 @@ class Boot:
 
 
 class NodeRecord:
-    def __init__(self, mesh: Mesh, node: Node, own: OwnConnections) -> None:
+    def __init__(
+        self, mesh: Mesh, node: Node, own: OwnConnections, book: StallBook, seen: MutableMapping[NodeName, Seen]
+    ) -> None:
+        """``book`` and ``seen`` are shared by all nodes."""
         self.mesh = mesh
         self.node = node
         self.sessions = Sessions()
@@ -127,6 +156,13 @@ class NodeRecord:
             if len(owners) == 1 and owners[0][0] != node.name
         }
         self._attribution = Attribution(mesh, node.name, own)
+        self._services = Services(mesh, node.name)
+        self._neighbourhood = Neighbourhood(mesh, node.name, self.links, seen)
+        self._book = book
+        self.stalls = StallList()
+        self._open: dict[int, StallRecord] = {}  # by number
+        self.others: Mapping[NodeName, NodeRecord] = {}
+        self._process_of: dict[int, str] = {}  # by inode
         self._own = own
         self._own_version = own.version
         self._boots: dict[str, Boot] = {}
@@ -143,6 +179,7 @@ class NodeRecord:
         self.unparsed = 0
         self.dropped_bytes = 0
         self.reboots = 0
+        self._gone_stalls: list[StallEvent] = []  # of a boot that is over
         self._series_ids = 0
         self.transitions: list[Transition] = []
 
@@ -169,8 +206,8 @@ class NodeRecord:
 
     # ── Taking in ──
 
-    def receive(self, event: FrameReceived) -> list[LinkEvent]:
-        """Take in one frame; the ``link`` events of the intervals that it completes."""
+    def receive(self, event: FrameReceived) -> list[LinkEvent | StallEvent]:
+        """Take in one frame; what it tells of stalls, and the ``link`` events of the intervals that it completes."""
         frame = event.frame
         if not (0 <= frame.uptime_s < _MAX_UPTIME_S and _MIN_INTERVAL_S <= frame.interval_s <= _MAX_INTERVAL_S):
             self.unparsed += 1
@@ -185,7 +222,8 @@ class NodeRecord:
         newest_before = boot.newest
         self._learn(frame, boot, stream)
         self._take_pings(frame, boot, stream)
-        events = self._take_counters(event, boot, stream)
+        events: list[LinkEvent | StallEvent] = [*self._gone_stalls, *self._take_counters(event, boot, stream)]
+        self._gone_stalls.clear()
         newest = boot.newest
         if boot is self.boot and newest is not None and (newest_before is None or newest > newest_before):
             self.stream = stream
@@ -199,8 +237,13 @@ class NodeRecord:
         if boot is not None:
             return boot
         newest = self.boot.newest if self.boot is not None else None
-        boot = Boot(BootClock(received_at, frame.uptime_s, newest), self._attribution)
+        boot = Boot(frame.boot, BootClock(received_at, frame.uptime_s, newest))
+        boot.follow(self._attribution, self._services, lambda waits, waiting: self._judge(boot, waits, waiting))
         if self.boot is not None:
+            over = self._book.end_of_boot(self.node.name, self.boot.name)
+            self._gone_stalls.extend(stallbook.event(record) for record in over)
+            self._open.clear()
+            self._process_of.clear()
             self.reboots += 1
             self.info = NodeInfo()
             self._seen_fields.clear()
@@ -225,14 +268,28 @@ class NodeRecord:
                 self._own.add(self.node.name, info.ssh_socket)
             if boot is self.boot:
                 self.info = _merged(self.info, info)
+                if info.processes is not None:
+                    self._process_of = {process.inode: process.name for process in info.processes}
         if self._own.version != self._own_version:
             self._own_version = self._own.version
             for known in self._boots.values():
                 known.chains.place_anew()
+            self._leave_out_own()
         if self.missing and frame.sockets is not None:
             self._see_fields(frame.sockets)
         if info is not None:
             self.missing = fields_missing(self.info.ss, self.info.kernel, self._seen_fields)
+            if boot is self.boot:
+                boot.chains.support(supported_fields(self.info.ss, self.info.kernel))
+
+    def _leave_out_own(self) -> None:
+        own = {r.key.socket for r in self.stalls if r.key.socket[:4] in self._own}
+        if not own:
+            return
+        self._book.leave_out(self.node.name, own)
+        self._open = {number: r for number, r in self._open.items() if r.key.socket not in own}
+        for stalls in (self.stalls, *(link.stalls for link in self.links.values())):
+            stalls.leave_out(own)
 
     def _see_fields(self, sockets: SocketChanges) -> None:
         new = {name for name in self.missing for reading in sockets.changed if getattr(reading, name) is not None}
@@ -274,22 +331,106 @@ class NodeRecord:
         if outcome is not None:
             link.answered(series.size, outcome)
 
+    # ── Stalls ──
+
+    @property
+    def stalls_followed(self) -> bool:
+        """Whether that node's ss tells what a stall is told by."""
+        return "bytes_acked" not in self.missing
+
+    def _judge(self, boot: Boot, waits: Waits, waiting: Waiting) -> tuple[str, bool]:
+        link = self._attribution.place(waiting.reading.id).link
+        moment = Moment(
+            at=boot.clock.operator_time(waiting.at_s),
+            onset=boot.clock.axis(waiting.onset_s),
+            until=boot.clock.axis(waiting.at_s),
+            series=boot.pings(link) if link is not None else (),
+        )
+        return causes.judge(waiting, self._neighbourhood.around(link, waits, waiting, moment))
+
+    def _take_stalls(self, boot: Boot) -> Iterator[StallEvent]:
+        """Fold what the frame told of stalls into their records."""
+        chains = boot.chains
+        for stall in chains.found:
+            record, telling = self._recorded(boot, stall)
+            if telling:
+                yield stallbook.event(record)
+        chains.found.clear()
+        waits = chains.waits
+        if waits is None or waits.at_s is None:
+            return
+        if boot is self.boot:
+            self._neighbourhood.told(Seen(waits, boot.clock.operator_time(waits.at_s)))
+        for stall in waits.detector.open_stalls:
+            self._recorded(boot, stall)  # those that nothing new is told of have grown older
+        for number, record in list(self._open.items()):
+            if not record.open:
+                del self._open[number]
+            elif (other := self._other_end(record)) is not None:
+                record.receiver = other
+
+    def _recorded(self, boot: Boot, stall: Stall) -> tuple[StallRecord, bool]:
+        record, is_new, telling = self._book.take(self.node.name, boot.name, boot.clock, stall)
+        if is_new:
+            record.link = self._attribution.place(stall.id).link
+            record.service = self._services.of(stall.id)
+            record.receiver = self._other_end(record)
+            self.stalls.add(record)
+            if record.link in self.links:
+                self.links[record.link].stalls.add(record)
+        if record.open:
+            self._open[record.number] = record
+        if record.process is None and stall.reading.inode is not None:
+            record.process = self._process_of.get(stall.reading.inode)
+        return record, telling
+
+    def _other_end(self, record: StallRecord) -> Mapping[str, object] | None:
+        """The socket at the other end, where that node is seen now."""
+        other = self.others.get(record.link.dst) if record.link is not None else None
+        if other is None or other.boot is None or other.boot.newest is None or self.boot is None:
+            return None
+        theirs = other.boot.newest + other.boot.clock.correction_s
+        if abs(record.clock.operator_time(record.stall.end_uptime_s) - theirs) > _OTHER_END_S:
+            return None
+        id_ = record.key.socket
+        reading = other.boot.chains.reading_of((id_.peer, id_.peer_port, id_.local, id_.local_port))
+        return stallbook.receiver_evidence(reading) if reading is not None else None
+
+    def _crawls(self, boot: Boot) -> dict[LinkKey, str]:
+        """The slowest flow of each link that crawls, in words."""
+        words: dict[LinkKey, tuple[float, str]] = {}
+        for link, crawl in self.crawls(boot):
+            slowest = words.get(link)
+            if slowest is None or crawl.goodput_bps < slowest[0]:
+                now, peak = units.format_rate(crawl.goodput_bps), units.format_rate(crawl.peak_bps)
+                words[link] = (crawl.goodput_bps, f"crawl: {now} of a flow that did {peak}, while data waits")
+        return {link: text for link, (_, text) in words.items()}
+
+    def crawls(self, boot: Boot) -> Iterator[tuple[LinkKey, Crawl]]:
+        """Flows whose goodput collapsed while data waits, as of the newest reading."""
+        waits = boot.chains.waits
+        if waits is None or waits.at_s is None:
+            return
+        for id_, crawl in waits.crawls.now(waits.at_s):
+            link = boot.chains.link_of(id_)
+            if link is not None:
+                yield link, crawl
+
     # ── Counters and sockets ──
 
-    def _take_counters(self, event: FrameReceived, boot: Boot, stream: Stream) -> list[LinkEvent]:
+    def _take_counters(self, event: FrameReceived, boot: Boot, stream: Stream) -> Iterator[LinkEvent | StallEvent]:
         frame = event.frame
         redundant = boot.chains.redundant
         counters = CounterReading(frame.snmp, frame.netstat, frame.net_dev, frame.softnet)
         steps = boot.chains.fold(frame.probe, Reading(frame.uptime_s, frame.interval_s, counters, frame.sockets))
+        yield from self._take_stalls(boot)
         limit_s = fresh_limit(frame.interval_s)
         if boot.chains.redundant == redundant:
             self.samples.add(boot.clock.axis(frame.uptime_s), Sample(boot.clock.axis(frame.uptime_s), frame.interval_s))
             self.late += event.at - boot.clock.operator_time(frame.uptime_s) > limit_s
-        events: list[LinkEvent] = []
         for step in steps:
             late = event.at - boot.clock.operator_time(step.end_s) > limit_s
-            events.extend(self._close(step, boot, stream, late, step.end_s == frame.uptime_s))
-        return events
+            yield from self._close(step, boot, stream, late, step.end_s == frame.uptime_s)
 
     def _close(self, step: Step, boot: Boot, stream: Stream, late: bool, told: bool) -> Iterator[LinkEvent]:
         """An interval is measured: a cell and an event for each link. ``told``: it is the one that the frame's pings
@@ -300,6 +441,7 @@ class NodeRecord:
         self.measured.add(end, Measured(start, end, step.counters, step.sockets_s))
         present = boot is self.boot and step.end_s == boot.chains.newest_s
         seconds = step.end_s - step.start_s
+        crawls = self._crawls(boot) if present else {}
         for key, link in self.links.items():
             decided = link.decided
             if not told:
@@ -307,24 +449,27 @@ class NodeRecord:
             moved = step.activities.get(key, STILL) if step.activities is not None else None
             gauges = boot.chains.gauges(key) if present and boot.chains.sockets_known else None
             before = link.newest
-            cell = link.interval(start, end, at, moved, stream.book.running(key), self._known(link, stream, gauges))
+            known = self._known(link, stream, gauges, crawls.get(key))
+            cell = link.interval(start, end, at, moved, stream.book.running(key), known)
             sight = SocketSight(step.sockets_s, self.missing, gauges)
             yield self._event(link, cell, stamp, seconds, late, sight)
             link.decided = decided
             if present and before is not None and before.shown.state != cell.shown.state:
                 self.transitions.append(Transition(key, before.shown.state, cell.shown.state, cell.shown.reason))
 
-    def _known(self, link: LinkRecord, stream: Stream, gauges: Gauges | None) -> Known:
+    def _known(self, link: LinkRecord, stream: Stream, gauges: Gauges | None, crawl: str | None) -> Known:
         return Known(
             flows=gauges.flows if gauges is not None else None,
             ping_problem=stream.book.problem_of(link.key) or stream.problems.get("ping"),
             socket_problem=stream.problems.get("ss"),
+            crawl=crawl,
         )
 
     def _event(
         self, link: LinkRecord, cell: Cell, stamp: str, seconds: float, late: bool, sight: SocketSight
     ) -> LinkEvent:
         moved = cell.moved
+        stalls = standstill(link.stalls, cell.start, cell.end) if sight.seconds > 0 and self.stalls_followed else None
         return LinkEvent(
             at=stamp,
             src=link.key.src,
@@ -336,6 +481,8 @@ class NodeRecord:
             late=late,
             tx_bytes=moved.acked_bytes if moved is not None and "bytes_acked" not in self.missing else None,
             retrans=moved.retrans if moved is not None and "retrans_total" not in self.missing else None,
+            stalls=stalls["stalls"] if stalls is not None else None,
+            stalled_now=bool(link.stalls.standing(cell.end)) if stalls is not None else None,
             **link.interval_figures(cell, sight),
         )
 

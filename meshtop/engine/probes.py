@@ -9,7 +9,7 @@ here is the node's own and moves only with its frames, so nothing is called lost
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import floor
+from math import ceil, floor
 from typing import Literal, NamedTuple
 
 from meshtop.engine.timeseries import Ring
@@ -26,6 +26,8 @@ _SEQUENCES = 65536  # icmp_seq is a 16-bit field (RFC 792)
 # Decisions made at once after a long silence of a node: what is older is dropped undecided.
 _MAX_BACKLOG = 1200
 _SHORTEST_INTERVAL_S = 0.01
+_MAX_FATES = 100
+_MAX_TIME = 1e12  # beyond it a time is damaged
 _LOOK_BACK = 100  # probes, for the answer before a late frame
 
 
@@ -190,6 +192,20 @@ class Series:
             self._answered = {number for number in self._answered if number >= due}
             self._forget_old_losses(due)
         return losses
+
+    def fates(self, after: float, due: float) -> list[tuple[float, bool]]:
+        """Of the probes sent within that time: (when, whether an answer has come), in their order."""
+        if self.interval_s is None or not -_MAX_TIME < after < due < _MAX_TIME:
+            return []
+        first = max(self._first, ceil((after - self._anchor) / self.interval_s))
+        last = min(floor((due - self._anchor) / self.interval_s), first + _MAX_FATES)
+        return [
+            (
+                self._anchor + n * self.interval_s,
+                n in self._answered or (n < self._decided_below and n not in self._lost),
+            )
+            for n in range(first, last + 1)
+        ]
 
     def _decide_by_numbers(self, outcomes: Outcomes, deadline_s: float) -> list[Outcome]:
         """Without the interval: what lies between two answers was sent between them."""

@@ -7,7 +7,7 @@ in docs/manual.md and may only be added to. :class:`View` wraps it with what onl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -35,6 +35,12 @@ class NodeTcp(Value, frozen=True, kw_only=True):
     retrans_pct: float | None = None
     timeouts_per_s: float | None = None
     dsack_per_s: float | None = None
+    # retransmissions by type, segments: by duplicate ACKs or SACK; after a time-out; tail-loss probes; of SYNs
+    fast_per_s: float | None = None
+    slow_start_per_s: float | None = None
+    tlp_per_s: float | None = None
+    syn_per_s: float | None = None
+    spurious_per_s: float | None = None  # recoveries that were undone, as nothing had been lost
 
 
 class InterfaceRate(Value, frozen=True, kw_only=True):
@@ -45,6 +51,16 @@ class InterfaceRate(Value, frozen=True, kw_only=True):
     tx_bps: float | None
     rx_drop: int | None
     tx_drop: int | None
+
+
+class WatchView(Value, frozen=True, kw_only=True):
+    """A watched service on one node: its open sockets there, and their stalls that overlap the window."""
+
+    name: str
+    flows: int | None = None
+    stalls: int | None = None
+    stalled_now: bool | None = None
+    longest_stall_s: float | None = None
 
 
 class NodeView(Value, frozen=True, kw_only=True):
@@ -75,6 +91,14 @@ class NodeView(Value, frozen=True, kw_only=True):
     unattributed: int | None = None  # sockets whose peer is no configured address
     problems: tuple[str, ...] = ()  # sources that cannot be read there, in words
     flow_fields_missing: tuple[str, ...] = ()  # what that node's ss or kernel cannot give
+    # of all its sockets, those to addresses outside of the mesh too; as in LinkView
+    stalls: int | None = None
+    stalled_now: bool | None = None
+    longest_stall_s: float | None = None
+    stalled_pct: float | None = None
+    connecting: int | None = None
+    connecting_oldest_s: float | None = None
+    watches: tuple[WatchView, ...] = ()
 
 
 class LinkView(Value, frozen=True, kw_only=True):
@@ -100,6 +124,11 @@ class LinkView(Value, frozen=True, kw_only=True):
     stalled_now: bool | None = None
     pmtu: int | None = None
     sample_age_s: float | None = None
+    longest_stall_s: float | None = None  # of those that overlap the window, their time before it included
+    stalled_pct: float | None = None  # share of the window in which at least one flow stalled
+    crawling: int | None = None  # flows whose goodput collapsed while data waits
+    connecting: int | None = None  # connections that have been in SYN-SENT for a second or more
+    connecting_oldest_s: float | None = None
 
     @property
     def key(self) -> LinkKey:
@@ -113,6 +142,44 @@ class LinkView(Value, frozen=True, kw_only=True):
         return self.rtt_ms / self.rtt_baseline_ms
 
 
+class StallFlow(Value, frozen=True, kw_only=True):
+    """The socket that stalled, as its node sees it. ``tunnel``: the overlay that it carries."""
+
+    local: str
+    peer: str
+    cookie: str | None = None
+    process: str | None = None
+    cgroup: str | None = None
+    watch: str | None = None
+    tunnel: PathName | None = None
+
+
+class StallCause(Value, frozen=True, kw_only=True):
+    at: str
+    cause: str
+
+
+class StallView(Value, frozen=True, kw_only=True):
+    """One stall. ``dst`` and ``path`` are None where the peer is no node of the mesh, ``end`` is while it is open. The
+    true duration lies in [duration_s, duration_s + resolution_s]."""
+
+    id: str
+    src: NodeName | None
+    dst: NodeName | None
+    path: PathName | None
+    node: NodeName  # whose socket was seen
+    flow: StallFlow
+    start: str
+    end: str | None
+    duration_s: float
+    resolution_s: float
+    outcome: Literal["open", "recovered", "lost"]
+    cause: str
+    settled: bool
+    causes: tuple[StallCause, ...] = ()
+    evidence: Mapping[str, Any] = {}
+
+
 class Snapshot(Value, frozen=True, kw_only=True):
     """The state of the whole mesh over the last ``window_s`` seconds."""
 
@@ -122,7 +189,7 @@ class Snapshot(Value, frozen=True, kw_only=True):
     window_s: float
     nodes: tuple[NodeView, ...]
     links: tuple[LinkView, ...]
-    stalls: tuple[msgspec.Raw, ...] = ()
+    stalls: tuple[StallView, ...] = ()
     bursts: tuple[msgspec.Raw, ...] = ()
     findings: tuple[msgspec.Raw, ...] = ()
 
@@ -139,6 +206,16 @@ class TrailPoint(Value, frozen=True, kw_only=True):
     state: LinkState = "no-data"
 
 
+StripState = Literal["no-data", "idle", "sending", "retransmitting", "stalled"]
+
+
+class Strip(Value, frozen=True, kw_only=True):
+    """A link's recent past by the second, oldest first; the last one ends at ``until`` (operator's UTC)."""
+
+    until: float
+    seconds: tuple[StripState, ...]
+
+
 class View(Value, frozen=True, kw_only=True):
     """All that a screen may draw from. ``trails`` hold about the last two minutes, oldest first."""
 
@@ -146,6 +223,9 @@ class View(Value, frozen=True, kw_only=True):
     mesh: Mesh
     snapshot: Snapshot
     trails: Mapping[LinkKey, tuple[TrailPoint, ...]] = {}
+    strips: Mapping[LinkKey, Strip] = {}
+    stalls: tuple[StallView, ...] = ()  # the last few hundred, in the order in which they were found
+    looking: tuple[NodeName, ...] = ()  # nodes that are sampled closely now, because something stalls
     log: tuple[LogLine, ...] = ()
     marks: tuple[Mark, ...] = ()
     notice: str | None = None  # one line about what is being watched, for who sees it for the first time
@@ -193,6 +273,14 @@ class NodeEvent(NodeView, frozen=True, kw_only=True, tag_field="type", tag="node
     at: str
 
 
+class StallEvent(StallView, frozen=True, kw_only=True, tag_field="type", tag="stall"):
+    """A stall when it opens, when its cause becomes another (``open`` again), and when it closes. A closed one is told
+    again if frames that come late tell more of it: the last line of an id holds."""
+
+    phase: Literal["open", "closed"]
+    at: str
+
+
 class MarkEvent(Value, frozen=True, kw_only=True, tag_field="type", tag="mark"):
     at: str
     text: str
@@ -205,4 +293,4 @@ class LogEvent(Value, frozen=True, kw_only=True, tag_field="type", tag="log"):
     text: str
 
 
-StreamEvent = LinkEvent | NodeEvent | MarkEvent | LogEvent
+StreamEvent = LinkEvent | NodeEvent | StallEvent | MarkEvent | LogEvent

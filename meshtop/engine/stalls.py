@@ -9,8 +9,9 @@ A socket stalls when data waits and no ACK advances for longer than its own timi
     age      = min(now − last progress, busy − busy at last progress)
 
 The second term is the guard: ``busy`` runs only while data waits, so a flow whose application writes rarely never
-stalls. Where ``busy`` cannot be had, a wait counts only from the first reading that shows it on. Onset is back-dated to the last ACK by ``lastack`` where no duplicate ACK can have reset it. Times are node
-uptime in seconds. Sources: Linux net/ipv4/tcp.c (tcp_get_info, tcp_chrono_*), RFC 6298, RFC 8985.
+stalls. Where ``busy`` cannot be had, a wait counts only from the first reading that shows it on. Onset is back-dated to
+the last ACK by ``lastack`` where no duplicate ACK can have reset it. Times are node uptime in
+seconds. Sources: Linux net/ipv4/tcp.c (tcp_get_info, tcp_chrono_*), RFC 6298, RFC 8985.
 """
 
 from __future__ import annotations

@@ -34,7 +34,10 @@ class LinkFacts(Value, frozen=True, kw_only=True):
     unanswered_s: float | None = None  # since the last answer, while pings were being sent; None: none are sent
     unanswered_limit_s: float = 5.0
     tcp_idle_s: float | None = None  # since TCP last progressed; None: not within the window
-    stalled_s: float | None = None  # age of the oldest open stall; None also while stalls are not followed
+    stalled_s: float | None = None  # age of the oldest open stall; None also where stalls cannot be followed
+    stalled_by: str | None = None  # its cause
+    stuck_s: float | None = None  # the same of one that lasts long while other flows of the link move
+    crawl: str | None = None  # in words, a flow whose goodput collapsed while data waits
     small: SizeCount = SizeCount()
     full: SizeCount = SizeCount()
     retrans: int = 0
@@ -73,7 +76,11 @@ def _down(facts: LinkFacts, limits: Thresholds) -> Words:
 def _stalled(facts: LinkFacts, _: Thresholds) -> Words:
     if facts.stalled_s is None or facts.stalled_s < 1.0:
         return None
-    return f"a flow has waited {facts.stalled_s:.1f} s for an acknowledgement"
+    return f"a flow has waited {facts.stalled_s:.1f} s for an acknowledgement" + _by(facts)
+
+
+def _by(facts: LinkFacts) -> str:
+    return f" ({facts.stalled_by})" if facts.stalled_by else ""
 
 
 def _lossy(facts: LinkFacts, limits: Thresholds) -> Words:
@@ -90,6 +97,13 @@ def _lossy(facts: LinkFacts, limits: Thresholds) -> Words:
 
 
 def _degraded(facts: LinkFacts, limits: Thresholds) -> Words:
+    reasons = [_inflated(facts, limits), facts.crawl]
+    if facts.stuck_s is not None:
+        reasons.append(f"a flow has waited {facts.stuck_s:.0f} s{_by(facts)} while others move")
+    return "; ".join(reason for reason in reasons if reason) or None
+
+
+def _inflated(facts: LinkFacts, limits: Thresholds) -> Words:
     if facts.inflated_intervals < limits.degraded_intervals or not facts.rtt_ms or not facts.baseline_ms:
         return None
     times = facts.rtt_ms / facts.baseline_ms

@@ -40,8 +40,8 @@ def test_a_healthy_link_has_its_figures(story):
     assert link.retrans_pct is None  # a share of nothing
     assert link.dsack_pct is None
     assert link.flows == 0
-    assert link.stalls is None
-    assert link.stalled_now is None
+    assert (link.stalls, link.stalled_now, link.stalled_pct) == (0, False, 0.0)
+    assert link.longest_stall_s is None  # of none
 
 
 def test_every_direction_on_every_path_has_an_entry_in_the_order_of_the_file(story):
