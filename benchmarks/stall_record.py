@@ -110,7 +110,9 @@ def truth(folder: Path) -> list[TrueOne]:
         node = file.stem.partition("-")[0]
         for flow in check(read_pcap(file)):
             found += [
-                TrueOne(Flow(node, *_ends(flow.flow)), stall.start, stall.end, stall.outcome != "open")
+                TrueOne(
+                    Flow(node, *_ends(flow.flow)), stall.start, stall.end, stall.outcome != "open", stall.explained_s
+                )
                 for stall in flow.stalls
                 if stall.start > flow.first_at
             ]

@@ -1,7 +1,8 @@
 """How well detected stalls fit the true ones. Pure: times in, figures out.
 
 A detected stall and a true one belong together when they are of the same flow and overlap; each has at most one
-partner, the one that it shares most time with. Where a least length is asked for, a stall at the border of it may be
+partner, the one that it shares most time with. A wait that the flow's own round trips explain is not asked for, and is
+not held against who tells of it. Where a least length is asked for, a stall at the border of it may be
 told a little shorter or longer: a partner counts when it is at least that long less the accuracy that is promised.
 """
 
@@ -13,6 +14,8 @@ from typing import NamedTuple
 
 # The promise: a duration is right within one sampling period and this much.
 DURATION_SLACK_S = 0.1
+# The capture's round trips and the kernel's differ (it also takes samples from timestamps and SACKs).
+EXPLAINED_SLACK = 1.25
 
 
 class Flow(NamedTuple):
@@ -30,6 +33,7 @@ class TrueOne(NamedTuple):
     start: float
     end: float
     ended: bool = True  # False: cut off by the end of the run
+    explained_s: float = 0.0  # so long a wait its own round trips explain
 
 
 class FoundOne(NamedTuple):
@@ -128,7 +132,7 @@ def score(true: Sequence[TrueOne], found: Sequence[FoundOne], least_s: float, pe
     about = least_s - period_s - DURATION_SLACK_S
     right_true = {pair.true for pair in pairs if length(pair.found) >= about}
     right_found = {pair.found for pair in pairs if length(pair.true) >= about}
-    long_true = [one for one in true if length(one) >= least_s]
+    long_true = [one for one in true if length(one) >= max(least_s, EXPLAINED_SLACK * one.explained_s)]
     long_found = [one for one in found if length(one) >= least_s]
     return Score(
         least_s=least_s,

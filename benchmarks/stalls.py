@@ -144,7 +144,7 @@ def cause_table(results: Sequence[Result], known: Sequence[Case], hertz: int, le
 def complaints(result: Result, hertz: int, least_s: float) -> list[str]:
     """Every stall that was missed or invented, in words."""
     one = result.scores[hertz, least_s]
-    told = [("missed", each, "") for each in one.missed]
+    told: list[tuple[str, TrueOne | FoundOne, str]] = [("missed", each, "") for each in one.missed]
     told += [("invented", each, f", {each.cause}") for each in one.invented]
     return [_complaint(f"{kind} at {hertz} Hz", result, each, cause) for kind, each, cause in told]
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -73,6 +73,9 @@ class TrueStall(Value, frozen=True, kw_only=True):
     outcome: Literal["recovered", "lost", "open"]
     retransmissions: int  # sent within it
     una: int = 0  # the first byte that was not acknowledged, as an unbounded sequence number
+    # How long a wait its own round trips explained when it began: two of them, or its retransmission time-out (RFC 6298
+    # with Linux' least variance of 200 ms). Where a round trip takes seconds, a shorter wait is no trouble of its own.
+    explained_s: float = 0.0
     # By reason, what the WAN did to what the flow waited for: packets from ``una`` on, and ACKs meanwhile. None without
     # the WAN's log.
     wan: Mapping[str, int] | None = None
@@ -204,6 +207,41 @@ class _Received:
         return known
 
 
+class _RoundTrips:
+    """Smoothed round trips of one flow as RFC 6298 has them, from segments that were sent once (Karn's rule)."""
+
+    def __init__(self) -> None:
+        self._sent: deque[tuple[int, float]] = deque()  # (right edge, when)
+        self._srtt_s: float | None = None
+        self._var_s = 0.0
+
+    def sent(self, right: int, at: float) -> None:
+        self._sent.append((right, at))
+
+    def sent_again(self, left: int) -> None:
+        while self._sent and self._sent[-1][0] > left:
+            self._sent.pop()
+
+    def acked(self, ack: int, at: float) -> None:
+        oldest = None
+        while self._sent and self._sent[0][0] <= ack:
+            _, sent_at = self._sent.popleft()
+            oldest = sent_at if oldest is None else oldest
+        if oldest is None:
+            return
+        rtt_s = at - oldest
+        if self._srtt_s is None:
+            self._srtt_s, self._var_s = rtt_s, rtt_s / 2
+        else:
+            self._var_s += (abs(self._srtt_s - rtt_s) - self._var_s) / 4
+            self._srtt_s += (rtt_s - self._srtt_s) / 8
+
+    @property
+    def explained_s(self) -> float:
+        srtt_s = self._srtt_s or 0.0
+        return max(2 * srtt_s, srtt_s + max(4 * self._var_s, 0.2))
+
+
 class _Sender:
     """One direction of one connection at its sender."""
 
@@ -221,6 +259,7 @@ class _Sender:
         self.closed = False
         self.stalls: list[TrueStall] = []
         self._waiting_since: float | None = None
+        self._trips = _RoundTrips()
         self._shut_since: float | None = None  # all is acknowledged, and the peer takes no more
         self._retransmitted_while_waiting = 0
 
@@ -241,6 +280,9 @@ class _Sender:
             self.data_bytes += segment.payload
         if length and left < self.nxt:
             self._sent_again(left, segment)
+            self._trips.sent_again(left)
+        elif length:
+            self._trips.sent(left + length, at)
         self.nxt = max(self.nxt, left + length)
         if length and self._waiting_since is None and self.nxt > self.una:
             self._waiting_since = at
@@ -261,6 +303,7 @@ class _Sender:
             ack = _unwrap(segment.ack, self.una)
             if self.una < ack <= self.nxt:
                 self._end(at, "recovered")
+                self._trips.acked(ack, at)
                 self.acked_bytes += ack - self.una
                 self.una = ack
                 self._waiting_since = at if self.nxt > self.una else None
@@ -283,6 +326,7 @@ class _Sender:
                     outcome=outcome,
                     retransmissions=self._retransmitted_while_waiting,
                     una=self.una,
+                    explained_s=self._trips.explained_s,
                 )
             )
         self._waiting_since = None

@@ -64,6 +64,14 @@ def test_at_the_border_the_promised_accuracy_is_allowed_for() -> None:
     assert score([true(1, 1.6)], [found(1, 2.05)], 1.0, 0.2).precision == 0
 
 
+def test_a_wait_that_round_trips_explain_is_neither_asked_for_nor_held_against_anyone() -> None:
+    wait = true(1, 5)._replace(explained_s=4.0)
+    assert score([wait], [], 1.0, 0.2).true == 0
+    one = score([wait], [found(1, 5)], 1.0, 0.2)
+    assert (one.true, one.recall, one.precision) == (0, None, 1.0)
+    assert score([wait._replace(explained_s=3.0)], [], 1.0, 0.2).recall == 0
+
+
 def test_a_longer_partner_is_right_too() -> None:
     one = score([true(1, 9)], [found(1, 2)], 1.0, 0.2)
     assert one.recall == 1

@@ -98,6 +98,21 @@ def test_a_keepalive_on_an_open_window_is_no_stall() -> None:
     assert flow.stalls == ()
 
 
+def test_what_the_flows_own_round_trips_explain_is_told_with_a_stall() -> None:
+    """Round trips of a second each; then one that takes five. What is sent again says nothing of them."""
+    steady = [each for n in range(40) for each in (out(float(n), 100 + 100 * n), ack(n + 1.0, 200 + 100 * n))]
+    (flow,) = check([*steady, out(40.0, 4100), out(42.0, 4100), ack(45.0, 4200), out(45.0, 4200), ack(46.0, 4300)])
+    last_but_one, last = flow.stalls[-2:]
+    assert last_but_one.duration_s == 5.0
+    assert 2.0 <= last_but_one.explained_s <= 2.1
+    assert last.explained_s == pytest.approx(last_but_one.explained_s, abs=0.01)
+
+
+def test_before_any_round_trip_only_the_least_time_out_explains_a_wait() -> None:
+    (flow,) = check([out(0.0, 100), ack(3.0, 200)])
+    assert flow.stalls[0].explained_s == pytest.approx(0.2)
+
+
 def test_an_old_ack_that_is_overtaken_changes_nothing() -> None:
     (flow,) = check([out(0.0, 100), out(0.0, 200), ack(0.03, 300), ack(0.04, 200), out(0.05, 300), ack(0.08, 400)])
     assert flow.acked_bytes == 300
