@@ -92,24 +92,34 @@ def _targets(mesh: Mesh, node: Node) -> list[tuple[Node, str]]:
     ]
 
 
-def _slowing(mesh: Mesh, node: Node) -> float:
-    """By what factor a node's probing must be slower than configured.
+def _slowings(mesh: Mesh) -> dict[str, float]:
+    """By what factor each node's probing must be slower than configured.
 
     Its own probes and its answers to the others' go out by the same line, and as many come in; so both directions carry
     the sum. A pair goes at the pace of the slower of its two ends, so that neither line carries more than its share.
     """
-    own = len(_targets(mesh, node))
-    foreign = sum(1 for other in mesh.nodes if other is not node for peer, _ in _targets(mesh, other) if peer is node)
     per_target = [(SMALL_PAYLOAD, mesh.ping_s), (FULL_PAYLOAD, mesh.ping_full_s)]
-    bps = (own + foreign) * sum(8 * (payload + PROBE_HEADERS) / interval for payload, interval in per_target)
-    lines = [line for line in (node.up_bps, node.down_bps) if line]
-    by_line = bps / (PROBE_SHARE * min(lines)) if lines else 0.0
-    by_rate = own * sum(1 / interval for _, interval in per_target) / MAX_PROBES_PER_S
-    return max(1.0, by_line, by_rate)
+    target_bps = sum(8 * (payload + PROBE_HEADERS) / interval for payload, interval in per_target)
+    target_rate = sum(1 / interval for _, interval in per_target)
+    own = dict.fromkeys((node.name for node in mesh.nodes), 0)
+    foreign = dict(own)
+    for path in mesh.paths:
+        members = [node for node in mesh.nodes if path.name in node.address]
+        reachable = {node.name for node in members if path.name not in node.nat}
+        for node in members:
+            own[node.name] += len(reachable - {node.name})
+            foreign[node.name] += len(members) - 1 if node.name in reachable else 0
+    slowings = {}
+    for node in mesh.nodes:
+        lines = [line for line in (node.up_bps, node.down_bps) if line]
+        bps = (own[node.name] + foreign[node.name]) * target_bps
+        by_line = bps / (PROBE_SHARE * min(lines)) if lines else 0.0
+        slowings[node.name] = max(1.0, by_line, own[node.name] * target_rate / MAX_PROBES_PER_S)
+    return slowings
 
 
 def _pings(mesh: Mesh, node: Node) -> tuple[PingPlan, ...]:
-    slowing = {other.name: _slowing(mesh, other) for other in mesh.nodes}
+    slowings = _slowings(mesh)
     targets = _targets(mesh, node)[:MAX_PINGS]
     series = [(SMALL_PAYLOAD, mesh.ping_s)]
     if 2 * len(targets) <= MAX_PINGS:
@@ -117,7 +127,7 @@ def _pings(mesh: Mesh, node: Node) -> tuple[PingPlan, ...]:
     pings = []
     for payload, base_s in series:
         for index, (peer, address) in enumerate(targets):
-            factor = max(slowing[node.name], slowing[peer.name])
+            factor = max(slowings[node.name], slowings[peer.name])
             # Rounded up to tenths: a ping that takes whole seconds only rounds up once more.
             interval_s = -(-round(base_s * factor * 1000) // 100) / 10
             # The series of a size follow each other evenly instead of all at once.

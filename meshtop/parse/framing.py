@@ -140,7 +140,7 @@ class FrameDecoder:
         end = line_end + header.length
         # The line end before the end mark is the body's last byte, or the header's where the body is empty.
         mark = self._buffer.find(b"\n@", max(line_end - 1, start + self._searched), end)
-        if mark >= 0 or self._buffer[end - 1 : end] not in (b"\n", b""):
+        if mark >= 0 or bytes(self._buffer[end - 1 : end]) not in (b"\n", b""):
             return -1
         tail = self._buffer[end : end + len(END)]
         if tail == END:

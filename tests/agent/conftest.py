@@ -31,15 +31,17 @@ ip link add mute type veth peer name other && ip link set mute up && ip link set
 ip address add 192.0.2.2/24 dev mute && ip neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev mute &&
 shift && exec "$@"
 """
+ENTER_AGAIN = 'mount --bind "$1" "$(readlink -f /bin/sh)" && shift && exec "$@"'
 ORDINARY_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 PATIENCE_S = 15.0
 # Opens COUNT connections to itself; each number that comes is so many bytes to write on each of them.
 TALK = """
 import socket, sys
-server = socket.create_server(("127.0.0.1", 0), backlog=1000)
+family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
+server = socket.create_server((sys.argv[2], 0), family=family, backlog=1000, dualstack_ipv6=":" in sys.argv[2])
 ends = []
 for _ in range(int(sys.argv[1])):
-    client = socket.create_connection(server.getsockname())
+    client = socket.create_connection(("127.0.0.1", server.getsockname()[1]))
     ends.append((client, server.accept()[0]))
 print(server.getsockname()[1], flush=True)
 for line in sys.stdin:
@@ -253,6 +255,7 @@ class Node:
     before: str = ""  # what the login shell does ahead of the command
     running: list[RunningProbe] = field(default_factory=list)
     talks: list[subprocess.Popen[str]] = field(default_factory=list)
+    network: tuple[str, ...] = ()
 
     def real(self, name: str) -> str:
         """Where the machine has that program."""
@@ -276,7 +279,9 @@ class Node:
 
     def command(self, command: str) -> tuple[str, ...]:
         login = (found(self.login), "-c", self.before + command)
-        return ("unshare", "--mount", "--net", "/bin/sh", "-c", ENTER, "enter", found(self.shell), *self.user, *login)
+        network = self.network or ("unshare", "--mount", "--net")
+        enter = ENTER if not self.network else ENTER_AGAIN
+        return (*network, "/bin/sh", "-c", enter, "enter", found(self.shell), *self.user, *login)
 
     def start(self, plan: ProbePlan, **options: object) -> RunningProbe:
         """With standard input kept open; ``options`` for Popen."""
@@ -307,18 +312,31 @@ class Node:
         return running
 
     def enter(self, command: str) -> tuple[str, ...]:
-        return tuple(found(part) if part in ("unshare", "setpriv") else part for part in self.command(command))
+        return tuple(
+            found(part) if part in ("nsenter", "unshare", "setpriv") else part for part in self.command(command)
+        )
 
     def inside(self, probe: RunningProbe, *command: str) -> str:
         """Run a command in the probe's network namespace."""
-        return subprocess.run(
-            ("nsenter", f"--net=/proc/{probe.process.pid}/ns/net", *command), check=True, capture_output=True, text=True
-        ).stdout
+        enter = ("nsenter", f"--net=/proc/{probe.process.pid}/ns/net")
+        return subprocess.run((*enter, *command), check=True, capture_output=True, text=True).stdout
 
-    def talk(self, probe: RunningProbe, connections: int) -> Talk:
-        """TCP connections over loopback in the probe's network namespace."""
+    def share_network_of(self, probe: RunningProbe) -> None:
+        """The probes that start from now on run in the network namespace of that one."""
+        self.network = ("nsenter", f"--net=/proc/{probe.process.pid}/ns/net", "unshare", "--mount")
+
+    def talk(self, probe: RunningProbe, connections: int, address: str = "127.0.0.1") -> Talk:
+        """TCP connections over loopback in the probe's network namespace, to a server at that address."""
         process = subprocess.Popen(
-            ("nsenter", f"--net=/proc/{probe.process.pid}/ns/net", sys.executable, "-c", TALK, str(connections)),
+            (
+                "nsenter",
+                f"--net=/proc/{probe.process.pid}/ns/net",
+                sys.executable,
+                "-c",
+                TALK,
+                str(connections),
+                address,
+            ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

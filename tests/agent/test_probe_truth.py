@@ -1,0 +1,119 @@
+"""What comes out of a frame is what ss and the kernel's files say on that node."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from meshtop.agent.probe import ProbePlan, request_key_frame
+from meshtop.parse.net_dev import parse_net_dev
+from meshtop.parse.snmp import parse_counters
+from meshtop.parse.ss import parse_ss
+
+pytestmark = pytest.mark.node
+
+HERE = "127.0.0.1"
+PLAN = ProbePlan(interval_s=0.2, addresses=(HERE,))
+
+
+def sockets(probe):
+    """id → reading, all frames so far put together."""
+    known = {}
+    for frame in probe.frames:
+        if frame.sockets is None:
+            continue
+        if frame.sockets.full:
+            known = {}
+        for gone in frame.sockets.gone:
+            del known[gone]
+        known |= {reading.id: reading for reading in frame.sockets.changed}
+    return known
+
+
+def at_rest(reading):
+    """Without what goes on while nothing happens."""
+    return msgspec.structs.replace(reading, lastsnd_ms=None, lastrcv_ms=None, lastack_ms=None, timer=None)
+
+
+def quiet(probe):
+    """Take frames until three in a row tell of no change."""
+    still = 0
+    while still < 3:
+        frame = probe.next_frame()
+        still = 0 if frame.sockets.changed or frame.sockets.gone else still + 1
+
+
+@pytest.mark.parametrize("awk", ["mawk", "busybox"])
+def test_sockets_are_what_ss_prints(node, awk):
+    node.tool("awk", node.real(awk))
+    probe = node.start(PLAN)
+    probe.next_frame()
+    talk = node.talk(probe, 30)
+    command = (node.real("ss"), "-tinmoeHO", "dst", HERE)
+    for count in (0, 100, 200_000, 7):
+        talk.write(count)
+        probe.until(lambda: len(sockets(probe)) == 60)
+        quiet(probe)
+        printed, failed = parse_ss(node.inside(probe, *command))
+        assert failed == 0
+        assert {reading.id: at_rest(reading) for reading in printed} == {
+            id_: at_rest(reading) for id_, reading in sockets(probe).items()
+        }
+    assert all(reading.inode and reading.id.cookie for reading in sockets(probe).values())
+    assert probe.frames[-1].sockets.total == 60
+    before = sockets(probe)
+    probe.send(request_key_frame())
+    probe.frame_with(lambda frame: frame.sockets.full)
+    assert {id_: at_rest(reading) for id_, reading in sockets(probe).items()} == {
+        id_: at_rest(reading) for id_, reading in before.items()
+    }
+    owners = {process.inode: process for process in probe.info.processes}
+    assert all(owners[reading.inode].pid == talk.process.pid for reading in before.values())
+    talk.end()
+    probe.until(lambda: not sockets(probe))
+    assert sum(frame.unparsed for frame in probe.frames) == 0
+
+
+def test_sockets_of_a_watched_port_at_either_end(node):
+    first = node.start(PLAN)
+    first.next_frame()
+    talk = node.talk(first, 3)
+    node.share_network_of(first)
+    probe = node.start(ProbePlan(interval_s=0.2, addresses=("192.0.2.9", "2001:db8::9"), ports=(talk.port, 9)))
+    frame = probe.next_frame()
+    assert frame.sockets.total == 6
+    assert all(talk.port in (reading.id.local_port, reading.id.peer_port) for reading in frame.sockets.changed)
+    nothing = node.start(ProbePlan(interval_s=0.2, addresses=("192.0.2.9", "2001:db8::9"), ports=(9,)))
+    assert nothing.next_frame().sockets.total == 0
+
+
+def test_mapped_addresses_are_found(node):
+    """A server that listens on :: has sockets whose peers print as ::ffff:127.0.0.1."""
+    probe = node.start(PLAN)
+    probe.next_frame()
+    node.talk(probe, 2, "::")
+    probe.until(lambda: len(sockets(probe)) == 4)
+    assert {id_.peer for id_ in sockets(probe)} == {HERE}
+
+
+def test_more_sockets_than_are_followed(node):
+    probe = node.start(msgspec.structs.replace(PLAN, max_sockets=10))
+    probe.next_frame()
+    node.talk(probe, 10)
+    probe.until(lambda: "ss" in probe.problems)
+    assert "20 sockets match" in probe.problems["ss"]
+    assert len(sockets(probe)) == 10
+    assert probe.frames[-1].sockets.total == 20
+
+
+def test_counters_are_what_the_kernel_says(node):
+    probe = node.start(PLAN)
+    probe.next_frame()
+    talk = node.talk(probe, 5)
+    for count in (10_000, 100, 30):
+        talk.write(count)
+        quiet(probe)
+        last = probe.next_frame()
+        assert (last.snmp, 0) == parse_counters(node.inside(probe, "cat", "/proc/net/snmp"))
+        assert (last.netstat, 0) == parse_counters(node.inside(probe, "cat", "/proc/net/netstat"))
+        assert (last.net_dev, 0) == parse_net_dev(node.inside(probe, "cat", "/proc/net/dev"))
