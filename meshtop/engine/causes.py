@@ -42,10 +42,9 @@ def _timed_out(waiting: Waiting) -> bool:
 
 
 def _silent(waiting: Waiting) -> bool:
-    """No ACK of any kind came for nearly as long as the wait, and none ever reported a hole."""
+    """No ACK of any kind came for nearly as long as the wait. Small segments that got through in its first moments may
+    have been SACKed."""
     reading = waiting.reading
-    if reading.sacked:
-        return False
     return reading.lastack_ms is not None and reading.lastack_ms / 1000 >= _SILENT_SHARE * waiting.age_s
 
 
@@ -77,7 +76,8 @@ def _blackout(waiting: Waiting, around: Surroundings) -> bool:
 
 
 def _rto_no_ack(waiting: Waiting, _: Surroundings) -> bool:
-    return _timed_out(waiting) and _silent(waiting)
+    # what was SACKed got through: the way was open, and what was sent again is lost once more
+    return _timed_out(waiting) and _silent(waiting) and not waiting.reading.sacked
 
 
 def _repeated_loss(waiting: Waiting, _: Surroundings) -> bool:

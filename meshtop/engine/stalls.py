@@ -30,6 +30,8 @@ GAP_PERIODS = 3
 _MAX_DOUBLINGS = 20
 # What is needed to tell a stall at all, and what to tell it well.
 _ESSENTIAL = ("bytes_acked", "rto_ms")
+# What accompanies a wait of any kind: data sent at its end, while the first ACK of it is still on its way, looks so.
+_ACCOMPANYING = frozenset(("recovery", "host-queue", "delay"))
 _ONLY_RISE = ("bytes_acked", "bytes_received", "segs_out", "segs_in", "data_segs_out", "busy_ms")
 _WISHED = ("busy_ms", "lastack_ms", "unacked", "notsent")
 
@@ -122,11 +124,21 @@ class Stall(Value, frozen=True, kw_only=True):
 
     @property
     def cause(self) -> str:
-        return self.causes[-1].cause if self.causes else "undetermined"
+        telling = self._telling
+        return telling.cause if telling is not None else "undetermined"
 
     @property
     def settled(self) -> bool:
-        return bool(self.causes) and self.causes[-1].settled
+        telling = self._telling
+        return telling is not None and telling.settled
+
+    @property
+    def _telling(self) -> CauseAt | None:
+        """The last cause that explains a silence; where there was none, the last of all."""
+        if not self.causes:
+            return None
+        explaining = (each for each in reversed(self.causes) if each.cause not in _ACCOMPANYING)
+        return next(explaining, self.causes[-1])
 
 
 Judge = Callable[[Waiting], tuple[str, bool]]

@@ -37,7 +37,16 @@ CASES: list[tuple[str, bool, dict[str, Any], dict[str, Any]]] = [
     ("rto-no-ack", True, {**RTO_3, **SILENT}, {"small_probe_answered": True, "full_size_moved": True}),
     ("rto-no-ack", True, {**RTO_3, **SILENT}, {"small_probe_answered": True}),  # other flows: not known
     ("rto-no-ack", True, {**RTO_3, **SILENT, "backoff": 2}, {"small_probe_answered": True, "full_size_moved": False}),
+    # the last, short segment of a write gets through and is SACKed
+    (
+        "size-blackhole",
+        False,
+        {**RTO_3, **SILENT, "sacked": 2},
+        {"small_probe_answered": True, "full_size_moved": False},
+    ),
+    ("repeated-loss", True, {**RTO_3, **CHATTY, "sacked": 2}, {"small_probe_answered": True, "full_size_moved": False}),
     ("blackout", True, {**RTO_3, **SILENT}, {"small_probe_lost": True, "full_size_moved": False}),
+    ("blackout", True, {**RTO_3, **SILENT, "sacked": 2}, {"small_probe_lost": True}),
     ("rto-no-ack", True, {**RTO_3, **SILENT}, {"small_probe_lost": None}),
     ("repeated-loss", True, {**RTO_3, **CHATTY}, {"small_probe_lost": True}),
     ("repeated-loss", True, {**RTO_3, **SILENT, "sacked": 3}, {}),

@@ -359,3 +359,31 @@ def test_whatever_happens_stalls_of_a_socket_follow_each_other_and_lie_within_wh
     moved = [0.0, *(at for at, moves in history if moves)]
     longest = max((b - a for a, b in itertools.pairwise(moved)), default=0.0)
     assert all(stall.duration_s <= longest + 0.003 for stall in closed)
+
+
+def causes_of_a_stall(names: list[str]) -> Stall:
+    """One whose judge says these, a reading after the other."""
+    said = iter(names)
+    detector = StallDetector(lambda _: (next(said), True), SUPPORTED)
+    feed = Feed()
+    feed.detector = detector
+    acked = flowing_until(feed, 1.0)
+    at = 1.0
+    for _ in names:
+        at += 0.3
+        feed.take(at, bytes_acked=acked, unacked=9, busy_ms=round(1000 * at), lastack_ms=round(1000 * (at - 1)))
+    feed.take(at + 0.3, bytes_acked=acked + 1, unacked=9, busy_ms=round(1000 * at) + 300, lastack_ms=5)
+    (stall,) = feed.closed
+    return stall
+
+
+def test_what_is_seen_at_the_end_of_a_wait_does_not_hide_what_explains_it() -> None:
+    """The window has opened, and the data that follows waits for its first ACK."""
+    stall = causes_of_a_stall(["zero-window", "zero-window", "delay"])
+    assert (stall.cause, stall.settled) == ("zero-window", True)
+    assert [each.cause for each in stall.causes] == ["zero-window", "delay"]
+
+
+def test_of_two_causes_that_explain_a_wait_the_later_one_counts() -> None:
+    assert causes_of_a_stall(["recovery", "rto-no-ack", "blackout"]).cause == "blackout"
+    assert causes_of_a_stall(["delay", "recovery"]).cause == "recovery"
