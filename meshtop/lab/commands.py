@@ -18,7 +18,8 @@ from meshtop.lab.clear import clear, clear_all
 from meshtop.lab.faults import NETS, list_kinds
 from meshtop.lab.netns import LabError
 from meshtop.lab.network import SSHD_KINDS, Lab
-from meshtop.lab.overlay import OVERLAYS
+from meshtop.lab.overlay import DIRECT, OVERLAYS
+from meshtop.lab.plan import VPN
 from meshtop.lab.report import status_json, status_text
 from meshtop.lab.scenario_command import scenario
 
@@ -146,9 +147,12 @@ def overlay(name: str, kind: str) -> None:
     tcp1        all in one TCP connection to the hub
     striped:N   spread over N TCP connections, 2 to 32; small ICMP has one of its own
     """
-    late = Lab.open(name).set_overlay(kind)
+    lab = Lab.open(name)
+    late = lab.set_overlay(kind)
     if late:
         click.echo(f"the tunnel of {', '.join(late)} is not up yet; it goes on trying", err=True)
+    if kind != DIRECT and any(fault.net == VPN for fault in lab.status().faults):
+        click.echo("faults on vpn do nothing while a tunnel carries it; below it is --path public", err=True)
 
 
 def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -35,7 +35,7 @@ def run(lab: Lab, overlay: str, net: str, seconds: float, *fault: str) -> Measur
 def test_a_clean_line_is_filled_by_every_overlay(shaped: Lab, overlay: str) -> None:
     got = run(shaped, overlay, "vpn", 5)
     assert got.mbit_s >= (0.6 if overlay == "striped:8" else 0.75) * LINE_MBIT_S, got
-    assert got.small.lost <= 0.1 * got.small.sent
+    assert got.small.lost <= 0.25 * got.small.sent, "some meet the full queue before the line"
 
 
 @pytest.mark.lab
@@ -61,7 +61,7 @@ def test_a_single_connection_hides_loss_and_makes_everything_wait(shaped: Lab) -
     got = run(shaped, "tcp1", "vpn", 6, "loss", "0.5%")
     assert got.mbit_s <= 0.6 * LINE_MBIT_S, got
     assert got.outer_retransmitted >= 10
-    assert got.needless_pct is None or got.retransmitted <= 0.02 * got.segments, got
+    assert (got.needless_pct or 0) <= 20, "nothing is overtaken; what is lost, the full queue was thrown away with"
     assert got.srtt_over_minrtt is not None
     assert got.srtt_over_minrtt >= 5, got
     assert got.small.median_ms is not None
