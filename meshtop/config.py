@@ -170,7 +170,7 @@ def _burst(root: Table) -> BurstSettings:
 
 def _paths(root: Table) -> tuple[Path, ...]:
     found: list[Path] = []
-    for name, table in root.table("paths", None).tables(("kind", "outer_ports")):
+    for name, table in root.table("paths", None).tables(("kind", "outer_ports", "from_operator")):
         _check_name(table, name, "path")
         if name in _RESERVED_PATHS:
             table.blame(f"{shown(name)} means all paths on the command line; take another name")
@@ -178,7 +178,14 @@ def _paths(root: Table) -> tuple[Path, ...]:
         ports = table.each("outer_ports", _port, "outer_ports = [443]")
         if kind == "underlay" and ports:
             table.blame("an underlay has no outer sockets; these belong to the overlay's path", "outer_ports")
-        found.append(Path(name=name, kind="overlay" if kind == "overlay" else "underlay", outer_ports=ports))
+        found.append(
+            Path(
+                name=name,
+                kind="overlay" if kind == "overlay" else "underlay",
+                outer_ports=ports,
+                from_operator=table.read("from_operator", _truth, True),
+            )
+        )
     if not root.data.get("paths", {}):
         root.blame('no path; write [paths.public] with kind = "underlay"', "paths")
     return tuple(found)
@@ -351,6 +358,12 @@ def _port_range(raw: object) -> tuple[int, int]:
     if first > last:
         raise ValueError(f'{shown(raw)} runs backwards; write "{last}-{first}"')
     return first, last
+
+
+def _truth(raw: object) -> bool:
+    if not isinstance(raw, bool):
+        raise ValueError(f"{shown(raw)} is neither true nor false")
+    return raw
 
 
 def _label(raw: object) -> str:

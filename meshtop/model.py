@@ -35,6 +35,7 @@ class Path(Value, frozen=True, kw_only=True):
     name: PathName
     kind: Literal["overlay", "underlay"]
     outer_ports: tuple[int, ...] = ()  # an overlay's own sockets, where a port tells them
+    from_operator: bool = True  # whether the operator's machine is on it: if not, it never sends there
 
 
 class Node(Value, frozen=True, kw_only=True):
@@ -398,6 +399,14 @@ class IntervalAsked(Value, frozen=True, kw_only=True):
     interval_s: float
 
 
+class LookTaken(Value, frozen=True, kw_only=True):
+    """One node is sampled at this interval from now on, because something stalls at it or no longer does."""
+
+    at: float
+    node: NodeName
+    interval_s: float
+
+
 class BaselinesForgotten(Value, frozen=True, kw_only=True):
     """The operator wants every link's RTT baseline learnt anew."""
 
@@ -413,6 +422,7 @@ EngineEvent = (
     | LogLine
     | Mark
     | IntervalAsked
+    | LookTaken
     | BaselinesForgotten
 )
 

@@ -74,7 +74,8 @@ class OperatorProber:
 
     Emits an OperatorPing for each answer (its ``rtt_ms``), each loss (None), and each request that could not be sent
     (``problem`` in plain words; one only, where this user may not ping at all). ``at`` is when that became known.
-    Addresses that do not answer, or have no route, are asked less and less often, down to every 10 s.
+    Paths that the operator's machine is not on are left alone. Addresses that do not answer, or have no route, are
+    asked less and less often, down to every 10 s.
     """
 
     def __init__(self, mesh: Mesh, sink: Callable[[EngineEvent], None], clock: Now) -> None:
@@ -114,7 +115,8 @@ class OperatorProber:
             self._deadlines.clear()
 
     def _targets(self, now: float) -> list[Target]:
-        pairs = [(node, path) for node in self._mesh.nodes for path in self._mesh.paths if path.name in node.address]
+        paths = [path for path in self._mesh.paths if path.from_operator]
+        pairs = [(node, path) for node in self._mesh.nodes for path in paths if path.name in node.address]
         targets = []
         for index, (node, path) in enumerate(pairs):
             text = node.address[path.name]

@@ -93,6 +93,7 @@ known_hosts = {json.dumps(f"{directory}/known_hosts")}
 [paths.{VPN}]
 kind = "overlay"
 outer_ports = [{OUTER_PORT}]
+from_operator = false
 
 [paths.{PUBLIC}]
 kind = "underlay"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path as File
 
+import msgspec
 import pytest
 
 from meshtop.collect import icmp, prober
@@ -91,6 +92,13 @@ def test_requests_are_spread_over_the_interval() -> None:
     addresses = {f"n{i}": {"public": f"127.0.0.{i}", "vpn": f"127.0.1.{i}"} for i in range(2, 7)}
     targets = OperatorProber(mesh(0.5, **addresses), lambda event: None, WallClock())._targets(100.0)
     assert [target.due for target in targets] == pytest.approx([100 + 0.05 * i for i in range(10)])
+
+
+def test_a_path_that_the_operator_is_not_on_is_never_sent_to() -> None:
+    whole = mesh(n1={"public": "127.0.0.2", "vpn": "127.0.1.2"})
+    paths = tuple(msgspec.structs.replace(path, from_operator=path.name == "public") for path in whole.paths)
+    prober = OperatorProber(msgspec.structs.replace(whole, paths=paths), lambda event: None, WallClock())
+    assert [target.path for target in prober._targets(0.0)] == ["public"]
 
 
 @pytest.mark.node
