@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from meshtop.lab.truth import Packet
+from meshtop.lab.segments import Packet
 
 SNAP_BYTES = 128  # IPv6 and TCP headers with all options
 _MAGIC_NS = 0xA1B23C4D

@@ -16,55 +16,18 @@ Captures of both ends are taken on one machine with the kernel's receive time st
 
 from __future__ import annotations
 
-import ipaddress
-import struct
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
+from meshtop.lab.segments import ACK, FIN, RST, SYN, FlowId, Packet, Segment, parse_segment, unwrap
 from meshtop.lab.wanlog import WanEvent
 from meshtop.model import Value
 
-_SEQ = 1 << 32
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
-
 # Below this a silence is ordinary pacing, delayed ACKs (40–200 ms) and round trips.
 MIN_STALL_S = 0.2
-
-
-class Packet(NamedTuple):
-    """One IP packet with the time at which the kernel saw it, in seconds."""
-
-    at: float
-    outgoing: bool
-    data: bytes
-
-
-class FlowId(NamedTuple):
-    """The direction in which data flows."""
-
-    src: str
-    src_port: int
-    dst: str
-    dst_port: int
-
-    def back(self) -> FlowId:
-        return FlowId(self.dst, self.dst_port, self.src, self.src_port)
-
-
-class Segment(NamedTuple):
-    """A TCP segment's header fields. ``payload`` is its length in bytes; ``sack`` lists (left, right) blocks."""
-
-    flow: FlowId
-    seq: int
-    ack: int
-    flags: int
-    window: int
-    payload: int
-    sack: tuple[tuple[int, int], ...]
 
 
 class TrueStall(Value, frozen=True, kw_only=True):
@@ -122,66 +85,6 @@ class FlowTruth(Value, frozen=True, kw_only=True):
         if self.needless_bytes is None or not self.retransmitted_bytes:
             return None
         return 100.0 * min(1.0, self.needless_bytes / self.retransmitted_bytes)
-
-
-def parse_segment(data: bytes) -> Segment | None:
-    """The TCP segment in an IPv4 or IPv6 packet, whose payload may have been cut off by the capture's snap length.
-    None for anything else: other protocols, fragments, damaged headers."""
-    if len(data) < 40:
-        return None
-    version = data[0] >> 4
-    if version == 4:
-        header = (data[0] & 0x0F) * 4
-        total = int.from_bytes(data[2:4], "big")
-        if data[9] != 6 or int.from_bytes(data[6:8], "big") & 0x3FFF:
-            return None
-        src, dst = _address(data[12:16]), _address(data[16:20])
-    elif version == 6:
-        header, total = 40, 40 + int.from_bytes(data[4:6], "big")
-        if data[6] != 6:
-            return None
-        src, dst = _address(data[8:24]), _address(data[24:40])
-    else:
-        return None
-    tcp = data[header:]
-    if len(tcp) < 20:
-        return None
-    sport, dport, seq, ack, offset, flags, window = struct.unpack_from("!HHIIBBH", tcp)
-    options_end = (offset >> 4) * 4
-    payload = total - header - options_end
-    if options_end < 20 or payload < 0:
-        return None
-    sack = _sack_blocks(tcp[20 : min(options_end, len(tcp))])
-    return Segment(FlowId(src, sport, dst, dport), seq, ack, flags, window, payload, sack)
-
-
-@lru_cache(maxsize=1024)
-def _address(packed: bytes) -> str:
-    return str(ipaddress.ip_address(packed))
-
-
-def _sack_blocks(options: bytes) -> tuple[tuple[int, int], ...]:
-    at = 0
-    while at < len(options):
-        kind = options[at]
-        if kind == 0:
-            break
-        if kind == 1:
-            at += 1
-            continue
-        if at + 1 >= len(options) or options[at + 1] < 2:
-            break
-        length = options[at + 1]
-        if kind == 5 and at + length <= len(options):
-            words = struct.unpack_from(f"!{(length - 2) // 4}I", options, at + 2)
-            return tuple(zip(words[::2], words[1::2], strict=False))
-        at += length
-    return ()
-
-
-def _unwrap(value: int, near: int) -> int:
-    """A 32-bit sequence number as the unbounded one closest to ``near``."""
-    return near + ((value - near + (_SEQ >> 1)) % _SEQ) - (_SEQ >> 1)
 
 
 class _Received:
@@ -265,16 +168,16 @@ class _Sender:
 
     def sent(self, at: float, segment: Segment) -> None:
         self.last_at = at
-        if segment.flags & _RST:
+        if segment.flags & RST:
             self._end(at, "lost")
             self.closed = True
             return
-        length = segment.payload + bool(segment.flags & _SYN) + bool(segment.flags & _FIN)
+        length = segment.payload + bool(segment.flags & SYN) + bool(segment.flags & FIN)
         if not self.started:
             self.started = True
             self.una = self.nxt = segment.seq
-            self.isn = segment.seq if segment.flags & _SYN else None
-        left = _unwrap(segment.seq, self.nxt)
+            self.isn = segment.seq if segment.flags & SYN else None
+        left = unwrap(segment.seq, self.nxt)
         if segment.payload:
             self.data_segments += 1
             self.data_bytes += segment.payload
@@ -290,7 +193,7 @@ class _Sender:
             self._waiting_since = self._shut_since  # a window probe: there is something to send
 
     def _sent_again(self, left: int, segment: Segment) -> None:
-        if segment.flags & _SYN:
+        if segment.flags & SYN:
             self.syn_retransmissions += 1
         elif segment.payload:
             self.retransmitted_segments += 1
@@ -299,8 +202,8 @@ class _Sender:
 
     def acked(self, at: float, segment: Segment) -> None:
         self.last_at = at
-        if segment.flags & _ACK:
-            ack = _unwrap(segment.ack, self.una)
+        if segment.flags & ACK:
+            ack = unwrap(segment.ack, self.una)
             if self.una < ack <= self.nxt:
                 self._end(at, "recovered")
                 self._trips.acked(ack, at)
@@ -312,7 +215,7 @@ class _Sender:
                 self._shut_since = None
             elif self._shut_since is None:
                 self._shut_since = at
-        if segment.flags & _RST:
+        if segment.flags & RST:
             self._end(at, "lost")
             self.closed = True
 
@@ -346,11 +249,11 @@ class _Arrivals:
         self.needless_segments = 0
 
     def take(self, segment: Segment) -> None:
-        left = segment.seq if self.near is None else _unwrap(segment.seq, self.near)
+        left = segment.seq if self.near is None else unwrap(segment.seq, self.near)
         self.near = left
         if not segment.payload:
             return
-        left += bool(segment.flags & _SYN)
+        left += bool(segment.flags & SYN)
         known = self.received.add(left, left + segment.payload)
         self.bytes += segment.payload
         self.needless_bytes += known
@@ -395,7 +298,7 @@ def check(
 
 
 def _is_new_connection(current: _Sender, segment: Segment) -> bool:
-    return bool(segment.flags & _SYN) and segment.seq != current.isn
+    return bool(segment.flags & SYN) and segment.seq != current.isn
 
 
 def _arrivals(packets: Iterable[Packet]) -> dict[tuple[FlowId, int | None], _Arrivals]:
@@ -406,7 +309,7 @@ def _arrivals(packets: Iterable[Packet]) -> dict[tuple[FlowId, int | None], _Arr
         segment = None if outgoing else parse_segment(data)
         if segment is None:
             continue
-        if segment.flags & _SYN:
+        if segment.flags & SYN:
             isn[segment.flow] = segment.seq
         found.setdefault((segment.flow, isn.get(segment.flow)), _Arrivals()).take(segment)
     return found
@@ -477,6 +380,6 @@ def _meanwhile(
     waited_for = [
         event.why
         for event, segment in forth
-        if event.at <= stall.end and _unwrap(segment.seq, stall.una) + segment.payload > stall.una
+        if event.at <= stall.end and unwrap(segment.seq, stall.una) + segment.payload > stall.una
     ]
     return Counter(waited_for + [event.why for event, _ in back if stall.start <= event.at <= stall.end])

@@ -110,7 +110,7 @@ def test_streams_and_exit_codes_come_through_exec(lab: Lab) -> None:
 async def test_ssh_runs_commands_in_the_node(lab: Lab) -> None:
     async with asyncssh.connect("c", **ssh_options(lab), compression_algs=["zlib@openssh.com"]) as connection:
         done = await connection.run("ip -br addr show pub0; echo err >&2; exit 9", encoding=None)
-        assert lab.address("public", "c").encode() in bytes(done.stdout or b"")
+        assert lab.address("public", "c").encode() in (done.stdout or b"")
         assert (done.stderr, done.exit_status) == (b"err\n", 9)
         data = bytes(range(256)) * 20_000
         echoed = await connection.run("cat", input=data, encoding=None)

@@ -7,7 +7,8 @@ import struct
 
 import pytest
 
-from meshtop.lab.truth import Packet, check, parse_segment
+from meshtop.lab.segments import Packet, parse_segment
+from meshtop.lab.truth import check
 
 A, B = "10.10.10.5", "10.10.10.1"
 SYN, ACK, FIN, RST = 0x02, 0x10, 0x01, 0x04

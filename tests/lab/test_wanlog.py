@@ -12,7 +12,8 @@ import pytest
 
 from meshtop.lab.faults import FaultRequest, make_fault
 from meshtop.lab.plan import LabPlan
-from meshtop.lab.truth import Packet, check
+from meshtop.lab.segments import Packet
+from meshtop.lab.truth import check
 from meshtop.lab.wan import Wan
 from meshtop.lab.wanlog import WanEvent, WanLog, WanLogError, read_wan_log
 
