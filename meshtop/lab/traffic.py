@@ -17,6 +17,7 @@ import http.client
 import http.server
 import json
 import os
+import socket
 import socketserver
 import sys
 import threading
@@ -49,9 +50,19 @@ class _Pace:
         time.sleep(max(0.0, self._due - time.monotonic()))
 
 
-def _connection(to: tuple[str, int]) -> http.client.HTTPConnection:
+def _connection(to: tuple[str, int], window: int | None = None) -> http.client.HTTPConnection:
+    """``window``: the send buffer in bytes, which bounds what is on its way; None leaves it to the kernel."""
     host, port = to
-    return http.client.HTTPConnection(host, port, timeout=_CLIENT_TIMEOUT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=_CLIENT_TIMEOUT_S)
+    if window is not None:
+        connect = connection.connect
+
+        def connect_with_window() -> None:
+            connect()
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, window)
+
+        connection.connect = connect_with_window  # type: ignore[method-assign]  # http.client has no other place for it
+    return connection
 
 
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
@@ -136,12 +147,13 @@ def _blocks(size: int, pace: _Pace, stop: threading.Event) -> Iterator[bytes]:
         pace.passed(len(block))
 
 
-def _upload(to: tuple[str, int], size: int, stop: threading.Event, keep: int | None, pace: _Pace, path: str) -> int:
+def _upload(
+    connection: http.client.HTTPConnection, size: int, stop: threading.Event, keep: int | None, pace: _Pace, path: str
+) -> int:
     """PUTs of ``size`` bytes, one after the other on one connection, until ``keep`` bytes are through or ``stop``.
     Returns how many requests failed."""
     failed = 0
     through = 0
-    connection = _connection(to)
     number = 0
     while not stop.is_set() and (keep is None or through < keep):
         number += 1
@@ -203,6 +215,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rate", type=parse_rate)
     parser.add_argument("--chunk", type=parse_size, default=parse_size("5M"))
     parser.add_argument("--bytes", type=parse_size)
+    parser.add_argument("--window", type=parse_size)
     parser.add_argument("--every", type=parse_duration, default=0.2)
     parser.add_argument("--for", dest="seconds", type=parse_duration)
     return parser.parse_args(arguments)
@@ -243,7 +256,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return min(1, _chatter(options.to, options.every, stop))
     size = options.chunk if options.what == "push" else options.bytes or _COPY_BYTES
     path = f"/{options.what}"
-    return min(1, _upload(options.to, size, stop, options.bytes, _Pace(options.rate), path))
+    connection = _connection(options.to, options.window)
+    return min(1, _upload(connection, size, stop, options.bytes, _Pace(options.rate), path))
 
 
 if __name__ == "__main__":
