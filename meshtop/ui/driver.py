@@ -43,16 +43,25 @@ class TerminalDriver(LinuxDriver):
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._entered = False
+        self._entering = False
+        self._begun = False
         if self._file is not None:
             self._file = Forgiving(self._file)  # type: ignore[assignment]  # all that the writer thread calls
 
     def start_application_mode(self) -> None:
-        if self._entered:  # continued: the shell may have changed the terminal meanwhile, so leave it whole first
-            self.stop_application_mode()
-            self.close()
-            self._must_signal_resume = True  # so that the app hears of it, as it does after a SIGTSTP
-        super().start_application_mode()  # type: ignore[no-untyped-call]
-        self._entered = True
+        """Also called by Textual's handler of SIGCONT, which may come at any moment: while this runs, or at the end."""
+        if self._entering or (self._begun and self._app.return_code is not None):
+            return
+        self._entering = self._begun = True
+        try:
+            if self._entered:  # continued: the shell may have changed the terminal meanwhile, so leave it whole first
+                self.stop_application_mode()
+                self.close()
+                self._must_signal_resume = True  # so that the app hears of it, as it does after a SIGTSTP
+            super().start_application_mode()  # type: ignore[no-untyped-call]
+            self._entered = True
+        finally:
+            self._entering = False
 
     def stop_application_mode(self) -> None:
         self._entered = False

@@ -90,9 +90,11 @@ class Terminal:
         self.read(0.1)
         return self.process.wait(1)
 
-    def left_clean(self) -> bool:
-        clean = all(self.written.rfind(done) > self.written.rfind(begun) for done, begun in LEFT_CLEAN)
-        return clean and termios.tcgetattr(self.slave) == self.before
+    def left_unclean(self) -> list[object]:
+        """Modes that were entered and not left, and what is different about the line's settings."""
+        modes = [begun for done, begun in LEFT_CLEAN if self.written.rfind(done) <= self.written.rfind(begun)]
+        now = termios.tcgetattr(self.slave)
+        return [*modes, *((was, then) for was, then in zip(self.before, now, strict=True) if was != then)]
 
     def cpu_s(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
@@ -121,7 +123,7 @@ def test_q_leaves_a_clean_terminal(terminals) -> None:
     assert termios.tcgetattr(terminal.slave) != terminal.before
     terminal.press("q")
     assert terminal.end() == 0
-    assert terminal.left_clean()
+    assert terminal.left_unclean() == []
     assert b"Traceback" not in terminal.written
 
 
@@ -131,7 +133,7 @@ def test_signals_leave_a_clean_terminal(name, terminals) -> None:
     terminal.wait_for("Attention")
     terminal.process.send_signal(getattr(signal, name))
     assert terminal.end() == 130
-    assert terminal.left_clean()
+    assert terminal.left_unclean() == []
     assert b"Traceback" not in terminal.written
 
 
@@ -140,14 +142,14 @@ def test_ctrl_c_is_an_interruption(terminals) -> None:
     terminal.wait_for("Attention")
     terminal.press("\x03")
     assert terminal.end() == 130
-    assert terminal.left_clean()
+    assert terminal.left_unclean() == []
 
 
 def test_a_failing_background_leaves_a_clean_terminal_and_says_why(terminals) -> None:
     terminals.append(terminal := Terminal("--fail-after", "0.5"))
     terminal.wait_for("Attention")
     assert terminal.end() == 1
-    assert terminal.left_clean()
+    assert terminal.left_unclean() == []
     said = terminal.written[terminal.written.rfind(b"\x1b[?1049l") :]
     assert b"the script was told to fail" in said
 
@@ -173,7 +175,7 @@ def test_being_continued_out_of_the_blue_keeps_what_to_go_back_to(terminals) -> 
         terminal.wait_for("Attention")  # painted afresh: a shell may have written in between
     terminal.press("q")
     assert terminal.end() == 0
-    assert terminal.left_clean()
+    assert terminal.left_unclean() == []
 
 
 def test_stopped_it_leaves_the_terminal_clean_and_continued_it_is_back(terminals) -> None:
@@ -182,14 +184,14 @@ def test_stopped_it_leaves_the_terminal_clean_and_continued_it_is_back(terminals
     terminal.process.send_signal(signal.SIGTSTP)
     terminal.read_until(lambda: Path(f"/proc/{terminal.process.pid}/stat").read_text().rsplit(")", 1)[1][1] == "T")
     terminal.read(0.2)
-    assert terminal.left_clean()
+    assert terminal.left_unclean() == []
     terminal.written = b""
     terminal.process.send_signal(signal.SIGCONT)
     terminal.wait_for("Attention")
-    assert not terminal.left_clean()
+    assert terminal.left_unclean()
     terminal.press("q")
     assert terminal.end() == 0
-    assert terminal.left_clean()
+    assert terminal.left_unclean() == []
 
 
 def test_a_terminal_that_stops_reading_stops_no_collecting(terminals, tmp_path) -> None:
@@ -206,7 +208,7 @@ def test_a_terminal_that_stops_reading_stops_no_collecting(terminals, tmp_path) 
     assert max(after - before for before, after in pairwise(beats)) < 1.5
     terminal.press("q")
     assert terminal.end() == 0
-    assert terminal.left_clean()
+    assert terminal.left_unclean() == []
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24)])
