@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from meshtop import config
-from meshtop.lab import overlay
+from meshtop.lab import overlay, registry
 from meshtop.lab.clear import clear_all
 from meshtop.lab.netns import LabError, namespace_pids
 from meshtop.lab.network import Lab
@@ -130,6 +130,30 @@ def test_a_switch_that_is_killed_is_told_and_cleared(remains: Remains, after_s: 
     assert command("down", "--all").returncode == 0
     assert remains(lab) == []
     lab.down()
+
+
+@pytest.mark.parametrize("after_s", [0.6, 0.8, 1.0, 1.3])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_an_up_with_a_tunnel_that_is_ended_leaves_nothing(
+    remains: Remains, how: signal.Signals, after_s: float
+) -> None:
+    argv = [*COMMAND, "up", "--name", "short", "--overlay", "striped:8", "--nat", "e"]
+    up = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    _wait_until(lambda: bool(_records("short")))
+    lab = Lab(_records("short")[0])
+    time.sleep(after_s)  # as above
+    remains(lab)
+    up.send_signal(how)
+    stdout, stderr = up.communicate(timeout=30)
+    if how is signal.SIGKILL or stdout:
+        assert command("down", "--all").returncode == 0
+    else:
+        assert (up.returncode, stderr) == (130, b"")
+    assert remains(lab) == []
+
+
+def _records(name: str) -> list[registry.LabRecord]:
+    return [record for record in registry.records() if (record.name, record.home) == (name, str(registry.home()))]
 
 
 def test_a_lab_taken_down_in_the_middle_of_a_switch_leaves_nothing(remains: Remains) -> None:

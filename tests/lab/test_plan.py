@@ -61,6 +61,17 @@ def test_the_files_are_what_the_monitor_reads(tmp_path: Path) -> None:
         assert (directory / "keys" / private).stat().st_mode & 0o077 == 0
 
 
+def test_sites_behind_nat_share_an_address_that_nobody_has(tmp_path: Path) -> None:
+    plan = LabPlan(index=7, nat=("d", "e"))
+    files.prepare(tmp_path / "lab")
+    files.write_files(tmp_path / "lab", plan)
+    mesh = config.load(tmp_path / "lab/meshtop.toml").mesh
+    assert [(node.name, node.nat) for node in mesh.nodes if node.nat] == [("d", ("public",)), ("e", ("public",))]
+    assert {node.address["public"] for node in mesh.nodes if node.nat} == {plan.nat_address()}
+    assert plan.nat_address() not in {port.address for port in plan.ports()}
+    assert [path.outer_ports for path in mesh.paths] == [(443,), ()]
+
+
 def test_files_of_others_are_neither_overwritten_nor_removed(tmp_path: Path) -> None:
     (tmp_path / "meshtop.toml").write_text("mine")
     with pytest.raises(LabError, match=r"already holds meshtop\.toml"):
