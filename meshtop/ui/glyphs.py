@@ -121,7 +121,10 @@ def _wrapped(text: str, width: int, limit: int, ellipsis: str) -> tuple[str, ...
         head = _head(rest, width)
         broken = head.rfind(" ") if rest[len(head) : len(head) + 1] != " " else len(head)
         if broken <= 0:
-            broken = max(len(head), 1)
+            broken = len(head)
+        if broken == 0:  # not even one wide sign fits
+            lines.append(ellipsis)
+            break
         lines.append(rest[:broken].rstrip())
         rest = rest[broken:].lstrip()
     return tuple(lines)
