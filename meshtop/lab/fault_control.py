@@ -94,6 +94,10 @@ def _check_names(lab: Lab, target: str | None, kind: str | None, net: str | None
 @contextlib.contextmanager
 def _node_faults_locked(lab: Lab) -> Iterator[None]:
     """One change of nodes at a time: each rests on which faults are in force."""
-    with (lab.dir / "logs" / "node-faults.lock").open("w") as lock:
+    try:
+        lock = (lab.dir / "logs" / "node-faults.lock").open("w")
+    except OSError as error:
+        raise LabError(f"the lab {lab.record.name!r} is not whole ({error}); `meshtop lab down` clears it") from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
