@@ -6,7 +6,9 @@ never seen, and the ages of a socket at rest (``lastsnd``, ``lastrcv``, ``lastac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -14,18 +16,20 @@ import msgspec
 from benchmarks.stall_score import Flow, FoundOne
 from meshtop.collect.replay import events
 from meshtop.engine.causes import Surroundings, judge
+from meshtop.engine.engine import Engine
+from meshtop.engine.snapshot import StallEvent
 from meshtop.engine.stalls import Stall, StallDetector
-from meshtop.model import EngineEvent, Frame, FrameReceived, NodeInfo, SocketChanges, SocketId, SocketReading
+from meshtop.model import EngineEvent, Frame, FrameReceived, Mesh, NodeInfo, SocketChanges, SocketId, SocketReading
 from meshtop.parse.ss_fields import supported_fields
 from meshtop.recording import RecordingReader, TickRecord
 
 Recorded = EngineEvent | TickRecord
 
 
-def read(file: Path) -> list[Recorded]:
+def read(file: Path) -> tuple[Mesh, list[Recorded]]:
     """All events of a recording, in their order."""
     with RecordingReader(file) as reader:
-        return list(events(reader.records()))
+        return reader.header.mesh, list(events(reader.records()))
 
 
 class Decimator:
@@ -130,6 +134,31 @@ def slower(recorded: Iterable[Recorded], interval_s: float) -> Iterator[Recorded
         kept = decimators.setdefault((event.node, event.connection), Decimator(interval_s)).take(event)
         if kept is not None:
             yield kept
+
+
+# ── As the user is told ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def find(recorded: Iterable[Recorded], mesh: Mesh) -> list[FoundOne]:
+    """The stall events of the engine, each stall as its last one has it."""
+    engine = Engine(mesh)
+    last: dict[str, StallEvent] = {}
+    for event in recorded:
+        told = engine.tick(event.at) if isinstance(event, TickRecord) else engine.receive(event)
+        last |= {each.id: each for each in told if isinstance(each, StallEvent)}
+    return [_found(each) for each in last.values()]
+
+
+def _found(event: StallEvent) -> FoundOne:
+    flow = Flow(event.node, *_end_of(event.flow.local), *_end_of(event.flow.peer))
+    start = datetime.fromisoformat(event.start).timestamp()
+    end = math.inf if event.end is None else start + event.duration_s
+    return FoundOne(flow, start, end, event.cause, event.end is not None, event.settled)
+
+
+def _end_of(text: str) -> tuple[str, int]:
+    address, _, port = text.rpartition(":")
+    return address.strip("[]"), int(port)
 
 
 # ── The detector alone, without the engine's surroundings ────────────────────────────────────────────────────────────

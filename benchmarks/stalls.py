@@ -18,6 +18,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from benchmarks import stall_record, stall_replay
 from benchmarks.stall_cases import Case, cases
 from benchmarks.stall_score import (
@@ -57,11 +59,15 @@ def evaluate(folder: Path, directly: bool = False) -> Result:
     run = stall_record.load(folder)
     true = clip_true(stall_record.truth(folder), run.end)
     scope = stall_record.judged(folder)
-    recorded = stall_replay.read(stall_record.recording(folder))
+    mesh, recorded = stall_replay.read(stall_record.recording(folder))
     scores = {}
     for hertz in RATES_HZ:
         events = stall_replay.slower(recorded, 1 / hertz)
-        found = clip_found(stall_replay.find_directly(events, run.wall_s), run.end)
+        if directly:
+            found = stall_replay.find_directly(events, run.wall_s)
+        else:
+            found = stall_replay.find(events, msgspec.structs.replace(mesh, interval_s=1 / hertz))
+        found = clip_found(found, run.end)
         found = [one for one in found if (one.flow.node, network(one.flow.local)) in scope]
         for least_s in LEAST_S:
             scores[hertz, least_s] = score(true, found, least_s, 1 / hertz)

@@ -32,6 +32,8 @@ _MAX_DOUBLINGS = 20
 _ESSENTIAL = ("bytes_acked", "rto_ms")
 # What accompanies a wait of any kind: data sent at its end, while the first ACK of it is still on its way, looks so.
 _ACCOMPANYING = frozenset(("recovery", "host-queue", "delay"))
+# What is told by something other than the silence itself: a closed window, a tunnel that stands still, lost pings.
+_SEEN_TO_HOLD = frozenset(("zero-window", "outer-stall", "blackout"))
 _ONLY_RISE = ("bytes_acked", "bytes_received", "segs_out", "segs_in", "data_segs_out", "busy_ms")
 _WISHED = ("busy_ms", "lastack_ms", "unacked", "notsent")
 
@@ -134,9 +136,18 @@ class Stall(Value, frozen=True, kw_only=True):
 
     @property
     def _telling(self) -> CauseAt | None:
-        """The last cause that explains a silence; where there was none, the last of all."""
+        """Of the causes that were seen to hold, the one that held longest: the wait goes on for a while when they are
+        over. Where there was none, the last that explains a silence, else the last of all."""
         if not self.causes:
             return None
+        held: dict[str, float] = {}
+        ends = [*(each.uptime_s for each in self.causes[1:]), self.end_uptime_s]
+        for each, end in zip(self.causes, ends, strict=True):
+            if each.cause in _SEEN_TO_HOLD:
+                held[each.cause] = held.get(each.cause, 0.0) + max(0.0, end - each.uptime_s)
+        longest = max(held, key=held.__getitem__, default=None)
+        if longest is not None:
+            return next(each for each in reversed(self.causes) if each.cause == longest)
         explaining = (each for each in reversed(self.causes) if each.cause not in _ACCOMPANYING)
         return next(explaining, self.causes[-1])
 

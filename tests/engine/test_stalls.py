@@ -384,6 +384,17 @@ def test_what_is_seen_at_the_end_of_a_wait_does_not_hide_what_explains_it() -> N
     assert [each.cause for each in stall.causes] == ["zero-window", "delay"]
 
 
+def test_a_cause_that_is_over_before_the_wait_is_still_explains_it() -> None:
+    """The outage is over and pings are answered; TCP waits for its timer."""
+    assert causes_of_a_stall(["rto-no-ack", "blackout", "rto-no-ack", "rto-no-ack"]).cause == "blackout"
+
+
+def test_of_causes_that_were_seen_to_hold_the_longest_counts() -> None:
+    assert causes_of_a_stall(["zero-window", "blackout", "blackout", "rto-no-ack"]).cause == "blackout"
+    assert causes_of_a_stall(["outer-stall", "outer-stall", "blackout", "rto-no-ack"]).cause == "outer-stall"
+    assert causes_of_a_stall(["size-blackhole", "rto-no-ack"]).cause == "rto-no-ack"
+
+
 def test_of_two_causes_that_explain_a_wait_the_later_one_counts() -> None:
     assert causes_of_a_stall(["recovery", "rto-no-ack", "blackout"]).cause == "blackout"
     assert causes_of_a_stall(["delay", "recovery"]).cause == "recovery"
