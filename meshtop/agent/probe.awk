@@ -3,7 +3,7 @@
 # that length() counts bytes.
 
 BEGIN {
-  ss = ENVIRON["MT_SS"]; ss_owners = ENVIRON["MT_SS_OWNERS"]; one_line = ENVIRON["MT_ONE_LINE"]
+  ss_owners = ENVIRON["MT_SS_OWNERS"]; one_line = ENVIRON["MT_ONE_LINE"]
   probe = ENVIRON["MT_PROBE"]; key_cs = ENVIRON["MT_KEY"]; slow_cs = ENVIRON["MT_BEAT"]
   most = ENVIRON["MT_MOST"]; clock_ticks = ENVIRON["MT_TICKS"] + 0
   if (clock_ticks <= 0) clock_ticks = 100
@@ -17,17 +17,26 @@ BEGIN {
     split(OLD[i], NEW, "/")
     keep_row("g", NEW[1], NEW[2] " " NEW[3] " " NEW[4])
   }
-  seq = 0; skipped = 0; strange = 0; pings = 0; slots = 0; live = 0; unnamed = 0; credit = 0.3; credited = 0; next_identify = 0; last_slow = -1; last_key = 0; force = 1
+  seq = 0; skipped = 0; strange = 0; pings = 0; slots = 0; live = 0; unnamed = 0; credit = 0.3; credited = 0; next_identify = 0; ticking = 0; held = ""; last_slow = -1; last_key = 0; force = 1
 }
 
 {
-  kind = substr($0, 1, 2)
-  if (kind == "P ") ping_line()
-  else if (kind == "T ") tick($2, $3)
-  else if (kind == "N ") keep_row("i", $2, rest(3))
-  else if (kind == "C ") PID[$2] = $3
-  else if (kind == "X ") problem($2, rest(3))
-  else if (kind == "F ") force = 1
+  # ss writes in blocks, not in lines; what others say may stand within one of its lines, and begins with \001.
+  mark = index($0, "\001")
+  if (mark == 0) {
+    if (ticking) ss_line(held $0)
+    held = ""
+    next
+  }
+  if (mark > 1) held = held substr($0, 1, mark - 1)
+  $0 = substr($0, mark + 1)
+  if ($1 == "P") ping_line()
+  else if ($1 == "T") begin_tick($2, $3)
+  else if ($1 == "E") end_tick($2)
+  else if ($1 == "N") keep_row("i", $2, rest(3))
+  else if ($1 == "C") PID[$2] = $3
+  else if ($1 == "X") problem($2, rest(3))
+  else if ($1 == "F") force = 1
   else if ($0 != "") strange++
 }
 
@@ -59,7 +68,7 @@ function put(text) {
   if (length(piece) > 8000) { PIECE[++pieces] = piece; piece = "" }
 }
 
-function emit(now, cs, key,   i, head) {
+function emit(   i, head) {
   head = "@meshtop1 " boot " " probe " " seq " " now " " cs / 100 " " skipped " " (key ? "K" : "D") " " body_length "\n"
   if (pieces == 0) printf "%s", head piece "@end\n"
   else {
@@ -185,7 +194,7 @@ function at_rest(line,   m, s, p, head) {
   return line
 }
 
-function socket(line, key,   still, name, slot, sent) {
+function socket(line,   still, name, slot, sent) {
   total++
   still = at_rest(line)
   if (still in AT_REST) {
@@ -222,24 +231,28 @@ function send_socket(slot,   line) {
   send("s", slot, line DETAILS[slot])
 }
 
-function sockets(now, key,   line, held, status, slot, n, i) {
-  total = 0; over = 0; held = ""; n = 0; changes = 0; unknown = 0
-  while ((ss | getline line) > 0) {
-    n++
-    if (one_line) { socket(line, key); continue }
-    if (line ~ /^[ \t]/) { held = held line; continue }
-    if (held != "" && substr(held, 1, 6) != "State ") socket(held, key)
-    held = line
-  }
-  if (held != "" && substr(held, 1, 6) != "State ") socket(held, key)
-  status = close(ss)
-  if (status != 0 && n == 0) {
-    problem("ss", "ss ended with status " (status > 255 ? int(status / 256) : status))
+function begin_sockets() {
+  total = 0; over = 0; changes = 0; unknown = 0; lines = 0; joined = ""
+}
+
+function ss_line(line) {
+  lines++
+  if (one_line) { socket(line); return }
+  # Two lines a socket, and in very old ones a header.
+  if (line ~ /^[ \t]/) { joined = joined line; return }
+  if (joined != "" && substr(joined, 1, 6) != "State ") socket(joined)
+  joined = line
+}
+
+function end_sockets(status,   slot, i) {
+  if (joined != "" && substr(joined, 1, 6) != "State ") socket(joined)
+  if (status != 0 && lines == 0) {
+    problem("ss", "ss ended with status " status)
     return
   }
   problem("ss", over ? total " sockets match, the first " most " are followed" : "")
   for (slot in SEEN) if (SEEN[slot] != seq) forget(slot)
-  identify(now)
+  identify()
   for (i = 1; i <= changes; i++) if (changed[i] in LINE) send_socket(changed[i])
   put("S" total)
 }
@@ -254,7 +267,7 @@ function forget(slot) {
 # Inode, cookie, cgroup and owner of each socket. To name the cgroups ss walks through all of them, and to name the
 # owners through all of /proc, which on a node with many is far dearer than all else that we do: so this happens
 # when there are new sockets, and for as much time as has been saved up.
-function identify(now,   line, name, text, slot, id, before) {
+function identify(   line, name, text, slot, id, before) {
   credit += (now - credited) * 0.003; credited = now
   if (credit > 0.3) credit = 0.3
   unnamed += unknown
@@ -355,16 +368,24 @@ function cpu_seconds(   name, path, line, sum) {
 
 # ── The tick ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function tick(asked, cs,   now, key, slow, name) {
-  now = uptime()
-  # Ticks pile up behind one that took long, or while nobody reads our output; only the newest is still true.
-  if ((now - asked) * 100 > cs) { skipped++; return }
+function begin_tick(asked, interval,   name) {
+  now = uptime(); cs = interval
+  # A tick that had to wait, as while nobody reads our output, is no longer true.
+  ticking = (now - asked) * 100 <= cs
+  if (!ticking) { skipped++; return }
+  now = asked
   seq++
   key = force || (now - last_key) * 100 >= key_cs
-  slow = key || (now - last_slow) * 100 >= slow_cs
   if (key) { force = 0; last_key = now; for (name in ROW) delete ROW[name] }
+  begin_sockets()
+}
+
+function end_tick(status,   slow) {
+  if (!ticking) return
+  ticking = 0
+  slow = key || (now - last_slow) * 100 >= slow_cs
   if (slow) { last_slow = now; keep_row("i", "cpu", sprintf("%.2f", cpu_seconds())) }
-  if (ss != "") sockets(now, key)
+  if (status != "") end_sockets(status)
   counters("m", "/proc/net/snmp", 0)
   counters("t", "/proc/net/netstat", 0)
   counters("d", "/proc/net/dev", 0)
@@ -372,6 +393,6 @@ function tick(asked, cs,   now, key, slow, name) {
   send_kept(key)
   send_pings()
   if (strange) put("U" strange)
-  emit(now, cs, key)
+  emit()
   strange = 0; skipped = 0
 }

@@ -61,30 +61,47 @@ snooze() {
   sleep $seconds
 }
 
+# Its lines, and those of everyone but ss, begin with \001: ss writes in blocks of the size that a pipe keeps together,
+# not in lines, and so a line of another may stand within one of its lines. awk puts them right.
 run_ticker() {
   trap '' PIPE # a write that fails must be seen here, as it means that awk is gone
+  trap 'leaving=1' TERM
+  leaving=
   clock
   next=$now
-  while :; do
+  while [ -z "$leaving" ]; do
     if [ $now -ge $next ]; then
-      printf 'T %s %s\n' "$up" "$interval" || die
+      printf '\001T %s %s\n' "$up" "$interval" || die
+      status=
+      if [ "$ss_flags" ]; then
+        ss $ss_flags "$MT_FILTER" 2>/dev/null
+        status=$?
+      fi
+      printf '\001E %s\n' "$status" || die
       next=$((next + interval))
       [ $next -le $now ] && next=$((now + interval - (now - next) % interval))
     else
-      printf '\n' || die
+      printf '\001\n' || die
     fi
     kill -0 $top && kill -0 $main || die
+    clock
     left=$((next - now))
     [ $left -gt 200 ] && left=200
-    snooze $left
+    if [ $left -gt 0 ]; then
+      in_seconds $left "$sleep_fractions"
+      # In the background, as a wait ends with a signal at once and a command does not.
+      sleep $seconds &
+      wait $!
+    fi
     clock
   done
+  kill $!
 }
 
 start_ticker() {
   run_ticker &
   ticker=$!
-  printf 'C ticker %s\n' $ticker
+  printf '\001C ticker %s\n' $ticker
 }
 
 learn_ping() {
@@ -113,11 +130,11 @@ run_ping() {
     exec ping $ping_flags -i $seconds -s "$3" -w $ping_life "$2"
   } 2>&1 </dev/null | {
     own_pid
-    printf 'P %s #tag %s\n' "$1" "$pid"
+    printf '\001P %s #tag %s\n' "$1" "$pid"
     while IFS= read -r line; do
-      printf 'P %s %s\n' "$1" "$line"
+      printf '\001P %s %s\n' "$1" "$line"
     done
-    printf 'P %s #end\n' "$1"
+    printf '\001P %s #end\n' "$1"
   } &
 }
 
@@ -148,7 +165,7 @@ said_by() {
 }
 
 note() {
-  [ "$2" ] && printf 'N %s %s\n' "$1" "$2"
+  [ "$2" ] && printf '\001N %s %s\n' "$1" "$2"
 }
 
 note_wall() {
@@ -177,7 +194,7 @@ note_what_it_is() {
 run_beat() {
   note_wall
   if [ "$1" ]; then
-    [ "$ping_known" ] && printf 'X ping\n' || printf 'X ping ping: not found\n'
+    [ "$ping_known" ] && printf '\001X ping\n' || printf '\001X ping ping: not found\n'
     note_what_it_is
   fi
 }
@@ -214,9 +231,9 @@ run_main() {
   trap '' USR1 # until the keeper has its own trap
   run_keeper &
   keeper=$!
-  printf 'C top %s\nC main %s\nC keeper %s\n' $top $main $keeper
-  printf 'X ss %s\n' "$ss_problem"
-  [ "$sleep_fractions" ] || printf 'X sleep knows whole seconds only: no interval under 1 s\n'
+  printf '\001C top %s\n\001C main %s\n\001C keeper %s\n' $top $main $keeper
+  printf '\001X ss %s\n' "$ss_problem"
+  [ "$sleep_fractions" ] || printf '\001X sleep knows whole seconds only: no interval under 1 s\n'
   start_ticker
   trap die HUP INT TERM
   while IFS= read -r line <&3; do
@@ -225,11 +242,11 @@ run_main() {
         alive $keeper && kill -USR1 $keeper || die
         alive $ticker || start_ticker
         ;;
-      f) printf 'F \n' ;;
+      f) printf '\001F \n' ;;
       i\ *[!0-9]*) ;;
       i\ [1-9]*)
         interval=${line#i }
-        kill -9 $ticker
+        kill $ticker # it goes when ss has written its last line
         wait $ticker
         start_ticker
         ;;
@@ -257,9 +274,9 @@ case $($awk -W version 2>/dev/null </dev/null) in
   mawk*) awk="$awk -W interactive" ;;
 esac
 MT_TICKS=$(getconf CLK_TCK 2>/dev/null)
-MT_SS=
 MT_SS_OWNERS=
 MT_ONE_LINE=
+ss_flags=
 ss_problem=
 if [ -z "$MT_FILTER" ]; then
   :
@@ -267,13 +284,12 @@ elif ! command -v ss >/dev/null; then
   ss_problem='ss: not found'
 else
   # Old ones know no -O (one line), still older no -H (no header).
-  for flags in -tinmoHO -tinmoH -tinmo; do
-    ss $flags "$MT_FILTER" >/dev/null 2>&1 && break
+  for ss_flags in -tinmoHO -tinmoH -tinmo; do
+    ss $ss_flags "$MT_FILTER" >/dev/null 2>&1 && break
   done
-  MT_SS="exec ss $flags \"$MT_FILTER\" 2>/dev/null"
   MT_SS_OWNERS="exec ss -tnpe \"$MT_FILTER\" 2>/dev/null"
-  [ $flags = -tinmoHO ] && MT_ONE_LINE=1
+  [ $ss_flags = -tinmoHO ] && MT_ONE_LINE=1
 fi
-export MT_TICKS MT_SS MT_SS_OWNERS MT_ONE_LINE MT_PROBE MT_KEY MT_BEAT MT_MOST MT_PINGS
+export MT_TICKS MT_SS_OWNERS MT_ONE_LINE MT_PROBE MT_KEY MT_BEAT MT_MOST MT_PINGS
 
 run_main 3<&0 </dev/null 2>/dev/null | exec $awk "$MT_AWK"
