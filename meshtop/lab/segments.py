@@ -32,7 +32,8 @@ class FlowId(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A TCP segment's header fields. ``payload`` is its length in bytes; ``sack`` lists (left, right) blocks."""
+    """A TCP segment's header fields. ``payload`` is its length in bytes; ``sack`` lists (left, right) blocks;
+    ``stamps`` are TSval and TSecr (RFC 7323), zeros without."""
 
     flow: FlowId
     seq: int
@@ -41,6 +42,7 @@ class Segment(NamedTuple):
     window: int
     payload: int
     sack: tuple[tuple[int, int], ...]
+    stamps: tuple[int, int] = (0, 0)
 
 
 def parse_segment(data: bytes) -> Segment | None:
@@ -70,8 +72,8 @@ def parse_segment(data: bytes) -> Segment | None:
     payload = total - header - options_end
     if options_end < 20 or payload < 0:
         return None
-    sack = _sack_blocks(tcp[20 : min(options_end, len(tcp))])
-    return Segment(FlowId(src, sport, dst, dport), seq, ack, flags, window, payload, sack)
+    sack, stamps = _options(tcp[20 : min(options_end, len(tcp))])
+    return Segment(FlowId(src, sport, dst, dport), seq, ack, flags, window, payload, sack, stamps)
 
 
 @lru_cache(maxsize=1024)
@@ -79,7 +81,15 @@ def _address(packed: bytes) -> str:
     return str(ipaddress.ip_address(packed))
 
 
-def _sack_blocks(options: bytes) -> tuple[tuple[int, int], ...]:
+_ONLY_STAMPS = b"\x01\x01\x08\x0a"  # how the options of most segments begin; ten bytes more, and they end
+
+
+def _options(options: bytes) -> tuple[tuple[tuple[int, int], ...], tuple[int, int]]:
+    """SACK blocks and time stamps."""
+    if len(options) == 12 and options[:4] == _ONLY_STAMPS:
+        return (), struct.unpack_from("!II", options, 4)
+    sack: tuple[tuple[int, int], ...] = ()
+    stamps = (0, 0)
     at = 0
     while at < len(options):
         kind = options[at]
@@ -93,9 +103,11 @@ def _sack_blocks(options: bytes) -> tuple[tuple[int, int], ...]:
         length = options[at + 1]
         if kind == 5 and at + length <= len(options):
             words = struct.unpack_from(f"!{(length - 2) // 4}I", options, at + 2)
-            return tuple(zip(words[::2], words[1::2], strict=False))
+            sack = tuple(zip(words[::2], words[1::2], strict=False))
+        elif kind == 8 and length == 10 and at + length <= len(options):
+            stamps = struct.unpack_from("!II", options, at + 2)
         at += length
-    return ()
+    return sack, stamps
 
 
 def unwrap(value: int, near: int) -> int:

@@ -16,13 +16,14 @@ Captures of both ends are taken on one machine with the kernel's receive time st
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
 
 from meshtop.lab.segments import ACK, FIN, RST, SYN, FlowId, Packet, Segment, parse_segment, unwrap
+from meshtop.lab.trips import RoundTrips
 from meshtop.lab.wanlog import WanEvent
 from meshtop.model import Value
 
@@ -110,41 +111,6 @@ class _Received:
         return known
 
 
-class _RoundTrips:
-    """Smoothed round trips of one flow as RFC 6298 has them, from segments that were sent once (Karn's rule)."""
-
-    def __init__(self) -> None:
-        self._sent: deque[tuple[int, float]] = deque()  # (right edge, when)
-        self._srtt_s: float | None = None
-        self._var_s = 0.0
-
-    def sent(self, right: int, at: float) -> None:
-        self._sent.append((right, at))
-
-    def sent_again(self, left: int) -> None:
-        while self._sent and self._sent[-1][0] > left:
-            self._sent.pop()
-
-    def acked(self, ack: int, at: float) -> None:
-        oldest = None
-        while self._sent and self._sent[0][0] <= ack:
-            _, sent_at = self._sent.popleft()
-            oldest = sent_at if oldest is None else oldest
-        if oldest is None:
-            return
-        rtt_s = at - oldest
-        if self._srtt_s is None:
-            self._srtt_s, self._var_s = rtt_s, rtt_s / 2
-        else:
-            self._var_s += (abs(self._srtt_s - rtt_s) - self._var_s) / 4
-            self._srtt_s += (rtt_s - self._srtt_s) / 8
-
-    @property
-    def explained_s(self) -> float:
-        srtt_s = self._srtt_s or 0.0
-        return max(2 * srtt_s, srtt_s + max(4 * self._var_s, 0.2))
-
-
 class _Sender:
     """One direction of one connection at its sender."""
 
@@ -162,7 +128,7 @@ class _Sender:
         self.closed = False
         self.stalls: list[TrueStall] = []
         self._waiting_since: float | None = None
-        self._trips = _RoundTrips()
+        self._trips = RoundTrips()
         self._shut_since: float | None = None  # all is acknowledged, and the peer takes no more
         self._retransmitted_while_waiting = 0
 
@@ -183,9 +149,9 @@ class _Sender:
             self.data_bytes += segment.payload
         if length and left < self.nxt:
             self._sent_again(left, segment)
-            self._trips.sent_again(left)
+            self._trips.sent_again(left, at, segment.stamps[0])
         elif length:
-            self._trips.sent(left + length, at)
+            self._trips.sent(left + length, at, segment.stamps[0])
         self.nxt = max(self.nxt, left + length)
         if length and self._waiting_since is None and self.nxt > self.una:
             self._waiting_since = at
@@ -206,7 +172,7 @@ class _Sender:
             ack = unwrap(segment.ack, self.una)
             if self.una < ack <= self.nxt:
                 self._end(at, "recovered")
-                self._trips.acked(ack, at)
+                self._trips.acked(ack, at, segment.stamps[1])
                 self.acked_bytes += ack - self.una
                 self.una = ack
                 self._waiting_since = at if self.nxt > self.una else None

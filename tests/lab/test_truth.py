@@ -221,3 +221,17 @@ def test_sack_blocks_and_ipv6() -> None:
     assert segment is not None
     assert (segment.flow.src, segment.payload, segment.window) == ("fd00::1", 9, 7)
     assert segment.sack == ((10, 20), (30, 40))
+    assert segment.stamps == (0, 0)
+
+
+@pytest.mark.parametrize("around", [(b"\x01\x01", b""), (b"", b"\x01\x01"), (b"\x05\x0a" + bytes(8), b"\x01\x01")])
+def test_time_stamps_are_read_wherever_they_stand(around: tuple[bytes, bytes]) -> None:
+    before, after = around
+    option = before + b"\x08\x0a" + struct.pack("!2I", 123456, 654321) + after
+    option += b"\x01" * (-len(option) % 4)
+    packet = tcp(A, B, 1)
+    head = bytearray(packet[20:])
+    head[12] = (20 + len(option)) // 4 << 4
+    segment = parse_segment(packet[:2] + struct.pack("!H", len(packet) + len(option)) + packet[4:20] + head + option)
+    assert segment is not None
+    assert segment.stamps == (123456, 654321)
