@@ -28,6 +28,7 @@ from meshtop.model import (
     EngineEvent,
     IntervalAsked,
     LogLine,
+    LookTaken,
     Mark,
     Mesh,
     NodeName,
@@ -53,6 +54,8 @@ class Collecting(Protocol):
 
     async def set_interval(self, interval_s: float) -> None: ...
 
+    async def set_node_interval(self, node: NodeName, interval_s: float) -> None: ...
+
     async def all_settled(self) -> None: ...
 
 
@@ -67,14 +70,17 @@ Connect = Callable[[Sink, Clock, RawTap], Awaitable[tuple[Collecting, Probing | 
 class Monitor:
     """Implements the screens' Source. Everything but :meth:`run` is for callers in the same event loop."""
 
-    def __init__(self, mesh: Mesh, connect: Connect, clock: Clock | None = None) -> None:
-        """``connect`` makes the collector and the prober once the loop runs, so that what they import may come late."""
+    def __init__(self, mesh: Mesh, connect: Connect, clock: Clock | None = None, *, closer_looks: bool = True) -> None:
+        """``connect`` makes the collector and the prober once the loop runs, so that what they import may come late.
+        ``closer_looks``: sample the ends of what stalls faster; a recording holds those that were taken already."""
         self._mesh = mesh
         self._connect = connect
         self._clock = clock or Clock()
         self._engine = Engine(mesh)
         self._collector: asyncio.Future[Collecting] | None = None
         self._interval_s = mesh.interval_s
+        self._closer_looks = closer_looks
+        self._looks: dict[NodeName, float] = {}  # nodes that are sampled at an interval of their own
         self._changed: list[Callable[[], None]] = []
         self._listeners: list[Callable[[StreamEvent], None]] = []
         self._errands: set[asyncio.Task[None]] = set()
@@ -156,6 +162,7 @@ class Monitor:
                 if not MIN_INTERVAL_S <= interval_s <= MAX_INTERVAL_S:
                     raise ValueError(f"the interval is {MIN_INTERVAL_S:g}s to {MAX_INTERVAL_S:g}s")
                 self._interval_s = interval_s
+                self._looks.clear()
                 self.feed(IntervalAsked(at=self._clock.now(), interval_s=interval_s))
                 self._errand(self._set_interval(interval_s))
                 self.say(f"sampling every {units.spell_duration(interval_s)}")
@@ -174,8 +181,21 @@ class Monitor:
 
     async def _let_time_pass(self) -> None:
         while True:
-            self._tick(self._clock.now())
+            now = self._clock.now()
+            self._tick(now)
+            if self._closer_looks:
+                self._look_closely(now)
             await asyncio.sleep(TICK_S)
+
+    def _look_closely(self, now: float) -> None:
+        """Sample the ends of what stalls faster for a while, and then as before."""
+        wanted = self._engine.closer_looks(now, self._interval_s)
+        for node in self._looks.keys() | wanted.keys():
+            interval_s = wanted.get(node, self._interval_s)
+            if self._looks.get(node, self._interval_s) != interval_s:
+                self.feed(LookTaken(at=now, node=node, interval_s=interval_s))
+                self._errand(self._set_node_interval(node, interval_s))
+        self._looks = dict(wanted)
 
     def _tick(self, now: float) -> None:
         if self._recorder is not None:
@@ -197,6 +217,10 @@ class Monitor:
         except Exception as error:
             _log.exception("the operator's pings ended")
             self.say(f"the pings from this machine ended: {error!r}", level="error")
+
+    async def _set_node_interval(self, node: NodeName, interval_s: float) -> None:
+        collector = await asyncio.shield(self._ready())
+        await collector.set_node_interval(node, interval_s)
 
     async def _set_interval(self, interval_s: float) -> None:
         collector = await asyncio.shield(self._ready())

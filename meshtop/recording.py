@@ -24,6 +24,7 @@ from meshtop.model import (
     BytesDropped,
     IntervalAsked,
     LogLine,
+    LookTaken,
     Mark,
     Mesh,
     NodeName,
@@ -71,7 +72,15 @@ class TickRecord(NamedTuple):
 
 
 RecordedEvent = (
-    SessionChanged | SessionStats | OperatorPing | BytesDropped | LogLine | Mark | IntervalAsked | BaselinesForgotten
+    SessionChanged
+    | SessionStats
+    | OperatorPing
+    | BytesDropped
+    | LogLine
+    | Mark
+    | IntervalAsked
+    | BaselinesForgotten
+    | LookTaken
 )
 Record = FrameRecord | TickRecord | RecordedEvent
 
@@ -86,6 +95,7 @@ _EVENT_KINDS: dict[int, type[RecordedEvent]] = {
     7: Mark,
     8: IntervalAsked,
     9: BaselinesForgotten,
+    10: LookTaken,
 }
 _KIND_OF_EVENT = {event: kind for kind, event in _EVENT_KINDS.items()}
 

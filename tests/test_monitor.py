@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,20 +15,28 @@ from meshtop.engine.snapshot import LogEvent, MarkEvent, StreamEvent
 from meshtop.model import (
     AddMark,
     EngineEvent,
+    Frame,
+    FrameReceived,
+    LookTaken,
     Mesh,
     Node,
+    NodeInfo,
     OperatorPing,
-    Path,
     ResetBaselines,
     SessionChanged,
     SetInterval,
+    SocketChanges,
+    SocketId,
+    SocketReading,
 )
-from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink
+from meshtop.model import Path as Way
+from meshtop.monitor import TICK_S, Collecting, Monitor, Probing, RawTap, Sink
+from meshtop.recording import RecordingReader
 
 MESH = Mesh(
     name="two",
     nodes=(Node(name="a", address={"p": "192.0.2.1"}), Node(name="b", address={"p": "192.0.2.2"})),
-    paths=(Path(name="p", kind="underlay"),),
+    paths=(Way(name="p", kind="underlay"),),
 )
 
 
@@ -35,6 +44,7 @@ class ScriptedCollector:
     def __init__(self, sink: Sink, clock: Clock, fault: Exception | None = None) -> None:
         self.sink, self.clock, self.fault = sink, clock, fault
         self.intervals: asyncio.Queue[float] = asyncio.Queue()
+        self.looks: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
         self.running = asyncio.Event()
         self.cleaned_up = False
 
@@ -49,6 +59,9 @@ class ScriptedCollector:
 
     async def set_interval(self, interval_s: float) -> None:
         self.intervals.put_nowait(interval_s)
+
+    async def set_node_interval(self, node: str, interval_s: float) -> None:
+        self.looks.put_nowait((node, interval_s))
 
     async def all_settled(self) -> None:
         await self.running.wait()
@@ -103,6 +116,64 @@ async def test_an_interval_goes_to_the_collector_and_to_the_view() -> None:
                 monitor.send(SetInterval(interval_s=wrong))
         assert feeders.collector.intervals.empty()
     assert feeders.collector.cleaned_up
+
+
+def stalling(now: float, *, still: bool) -> list[EngineEvent]:
+    """Three seconds of node a up to now, second by second, in which its flow to b stood still or not."""
+    events: list[EngineEvent] = [SessionChanged(at=now - 4, node="a", connection=1, phase="up")]
+    for n in range(4):
+        flow = SocketReading(
+            id=SocketId("192.0.2.1", 40000, "192.0.2.2", 5001, "1"),
+            state="ESTAB",
+            recv_q=0,
+            send_q=9000,
+            unacked=10,
+            rto_ms=240.0,
+            bytes_acked=1000 if still else 1000 * (n + 1),
+            busy_ms=1000 * (n + 1),
+            lastack_ms=1000 * n + 1,
+        )
+        frame = Frame(
+            boot="b",
+            probe="p",
+            seq=n,
+            uptime_s=100.0 + n,
+            interval_s=1.0,
+            sockets=SocketChanges(full=n == 0, changed=(flow,), total=1),
+            info=NodeInfo(kernel="6.1.0", ss="6.1.0"),
+        )
+        events.append(FrameReceived(at=now - 3 + n, node="a", connection=1, frame=frame))
+    return events
+
+
+async def test_the_ends_of_a_stall_are_sampled_closely_and_it_is_recorded(tmp_path: Path) -> None:
+    feeders = Feeders()
+    monitor = Monitor(MESH, feeders.connect)
+    monitor.record(tmp_path / "r.mtr")
+    async with running(monitor):
+        for event in stalling(monitor.view().at, still=True):
+            monitor.feed(event)
+        assert feeders.collector is not None
+        assert await asyncio.wait_for(feeders.collector.looks.get(), 5) == ("a", 0.2)
+        assert monitor.view().looking == ("a",)
+        monitor.send(SetInterval(interval_s=0.1))  # the operator's own is closer
+        await asyncio.wait_for(feeders.collector.intervals.get(), 5)
+        assert monitor.view().looking == ()
+    with RecordingReader(tmp_path / "r.mtr") as reader:
+        looks = [record for record in reader.records() if isinstance(record, LookTaken)]
+    assert [(look.node, look.interval_s) for look in looks] == [("a", 0.2)]
+
+
+async def test_nothing_is_sampled_closely_while_data_moves_nor_in_a_recording() -> None:
+    for still, closely in ((False, True), (True, False)):
+        feeders = Feeders()
+        monitor = Monitor(MESH, feeders.connect, closer_looks=closely)
+        async with running(monitor):
+            for event in stalling(monitor.view().at, still=still):
+                monitor.feed(event)
+            assert feeders.collector is not None
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(feeders.collector.looks.get(), 3 * TICK_S)
 
 
 async def test_marks_and_log_lines_are_events_and_tell_the_screen() -> None:

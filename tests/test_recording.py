@@ -19,6 +19,7 @@ from meshtop.model import (
     BytesDropped,
     IntervalAsked,
     LogLine,
+    LookTaken,
     Mark,
     Mesh,
     Node,
@@ -77,6 +78,7 @@ def test_every_kind_of_record_comes_back_as_it_was(tmp_path: Path) -> None:
         BytesDropped(at=1000.5, node="a", connection=1, count=7, excerpt="motd"),
         IntervalAsked(at=1000.55, interval_s=0.2),
         BaselinesForgotten(at=1000.56),
+        LookTaken(at=1000.57, node="a", interval_s=0.2),
         TickRecord(1000.6),
     ]
     file = tmp_path / "x.mtr"

@@ -81,6 +81,15 @@ class Collector:
         for supervisor in self._supervisors.values():
             supervisor.set_interval(interval_s)
 
+    async def set_node_interval(self, node: NodeName, interval_s: float) -> None:
+        """Sample one node at this interval until the next call for it or for all. Raises ValueError outside 0.1 … 60 s.
+        A node that is not collected is left alone."""
+        if not SHORTEST_INTERVAL_S <= interval_s <= LONGEST_INTERVAL_S:
+            raise ValueError(f"an interval is {SHORTEST_INTERVAL_S:g} to {LONGEST_INTERVAL_S:g} s")
+        supervisor = self._supervisors.get(node)
+        if supervisor is not None:
+            supervisor.set_interval(interval_s)
+
     async def all_settled(self) -> None:
         """Until every node is up or has failed once."""
         for supervisor in self._supervisors.values():

@@ -74,5 +74,8 @@ class Player:
     async def set_interval(self, interval_s: float) -> None:
         """What was recorded cannot be sampled anew."""
 
+    async def set_node_interval(self, node: NodeName, interval_s: float) -> None:
+        """What was recorded cannot be looked at more closely."""
+
     async def all_settled(self) -> None:
         """A recording has no nodes to wait for."""

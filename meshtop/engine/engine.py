@@ -13,7 +13,8 @@ from typing import Any, Literal
 import msgspec
 
 from meshtop.engine.attribution import OwnConnections
-from meshtop.engine.figures import Window, link_view, node_view, stall_views
+from meshtop.engine.figures import Window, cpu_s_a_frame, link_view, node_view, stall_views
+from meshtop.engine.looks import Look, is_worth_it, pace
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import (
     LinkEvent,
@@ -36,6 +37,7 @@ from meshtop.model import (
     FrameReceived,
     IntervalAsked,
     LogLine,
+    LookTaken,
     Mark,
     Mesh,
     NodeName,
@@ -65,6 +67,9 @@ class Engine:
         for record in self._nodes.values():
             record.others = self._nodes
         self._told_state: dict[NodeName, tuple[NodeState, float]] = {}  # with the time of the last node event
+        self._usual_s = mesh.interval_s
+        self._looks = {node.name: Look() for node in mesh.nodes}
+        self._looked_at: dict[NodeName, float] = {}
         self._told_silence: dict[NodeName, float] = {}
         self._heard_garbage: dict[NodeName, int] = {}  # the connection that garbage was logged of
         self._log: deque[LogLine] = deque(maxlen=_LOG_LINES)
@@ -78,6 +83,7 @@ class Engine:
             LogLine: self._log_line,
             Mark: self._mark,
             IntervalAsked: self._interval,
+            LookTaken: self._look,
             BaselinesForgotten: self._baselines,
         }
 
@@ -108,6 +114,13 @@ class Engine:
         """Until frames at the new pace come, the slower of the two says from when on a node is silent."""
         for record in self._nodes.values():
             record.expected_interval_s = event.interval_s
+        self._usual_s = event.interval_s
+        self._looked_at.clear()
+        return []
+
+    def _look(self, event: LookTaken) -> list[StreamEvent]:
+        self._nodes[event.node].expected_interval_s = event.interval_s
+        self._looked_at[event.node] = event.interval_s
         return []
 
     def _frame(self, event: FrameReceived) -> list[StreamEvent]:
@@ -214,6 +227,26 @@ class Engine:
             for view in views
         ]
 
+    # ── Closer looks ──
+
+    def closer_looks(self, now: float, usual_s: float) -> dict[NodeName, float]:
+        """The nodes to be sampled closely now, and at which interval. For who watches live, about once a second."""
+        stalling: set[NodeName] = set()
+        for stall in self._book.open_records():
+            if is_worth_it(stall.stall.duration_s):
+                stalling.add(stall.key.node)
+                if stall.link is not None:
+                    stalling.add(stall.link.dst)
+        looks = {}
+        for name, look in self._looks.items():
+            record = self._nodes[name]
+            state, _ = record.state(now)
+            if look.due(now, stalling=name in stalling) and state == "up":
+                interval_s = pace(usual_s, self._mesh.burst_interval_s, cpu_s_a_frame(record))
+                if interval_s is not None:
+                    looks[name] = interval_s
+        return looks
+
     # ── Out ──
 
     def snapshot(self, now: float, window_s: float = WINDOW_S) -> Snapshot:
@@ -258,6 +291,7 @@ class Engine:
             snapshot=self.snapshot(now, window_s),
             trails=trails,
             strips=strips,
+            looking=tuple(name for name, interval_s in self._looked_at.items() if interval_s < self._usual_s),
             stalls=tuple(record.view() for record in self._book),
             log=tuple(self._log),
             marks=tuple(self._marks),

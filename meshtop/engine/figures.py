@@ -203,6 +203,18 @@ def _cpu_pct(record: NodeRecord) -> float | None:
     return 100 * (now - before) / (end_s - start_s) if end_s > start_s and now >= before else None
 
 
+def cpu_s_a_frame(record: NodeRecord) -> float | None:
+    """What the probe cost its node for each of its frames lately, its pings included."""
+    cpu_pct, newest = _cpu_pct(record), record.samples.newest_time
+    if cpu_pct is None or newest is None or record.stream is None:
+        return None
+    cpu = record.stream.cpu
+    newest_s = cpu.newest_time or 0.0
+    (start_s, _), (end_s, _) = (told := cpu.between(newest_s - _COST_WINDOW_S, newest_s))[0], told[-1]
+    frames = len(record.samples.between(newest - (end_s - start_s), newest))
+    return cpu_pct / 100 * (end_s - start_s) / frames if frames else None
+
+
 def _tcp(measured: tuple[Measured, ...]) -> NodeTcp:
     def counted(counter: int) -> tuple[int, float]:
         known = [(m.counters.tcp[counter], m.end - m.start) for m in measured]

@@ -228,7 +228,7 @@ def _outweighs(news: Stall, known: Stall) -> bool:
 def _causes(better: Stall, other: Stall) -> tuple[CauseAt, ...]:
     """The history of both in the order of time; what was not known to one and is to the other is known."""
     history = sorted({*better.causes, *other.causes}, key=lambda cause: cause.uptime_s)
-    if not better.sampling_gap or not other.sampling_gap:
+    if not better.sampling_gap:
         known = [cause for cause in history if cause.cause != "undetermined"]
         history = known or history
     told: list[CauseAt] = []

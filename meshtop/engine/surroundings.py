@@ -100,8 +100,8 @@ class Neighbourhood:
 
 
 def _pings(record: LinkRecord, waiting: Waiting, moment: Moment) -> tuple[bool | None, bool | None]:
-    """Whether a small probe sent within the wait was answered; whether the first of those sent within it died. An
-    outage may be over while TCP still waits for its timer: what is answered later takes nothing back."""
+    """Whether a small probe sent within the wait was answered; whether those that were sent first died. An outage may
+    be over while TCP still waits for its timer: what is answered later takes nothing back."""
     if not record.ever_answered:
         return None, None
     baseline_s = (record.baseline.rtt_ms or 0.0) / 1000
@@ -110,15 +110,16 @@ def _pings(record: LinkRecord, waiting: Waiting, moment: Moment) -> tuple[bool |
     small = _fates(moment.series, "small", moment.onset, due)
     if not small:
         return None, None
-    died = 0
-    for answered in small:
-        if answered:
-            break
-        died += 1
+    died = _first_run(small) or _first_run(small[1:])  # the first may have been on its way back already
     if died == len(small) and False in _fates(moment.series, "full", moment.onset, due):
         died += 1
     lost = died >= _LOST_IN_A_ROW
     return any(small) and not lost, lost
+
+
+def _first_run(answered: list[bool]) -> int:
+    """How many died before the first answer."""
+    return answered.index(True) if True in answered else len(answered)
 
 
 def _fates(series: Iterable[Series], size: Size, onset: float, due: float) -> list[bool]:

@@ -19,6 +19,8 @@ SYN_AFTER_S = 1.0
 # As of which pace an acknowledgement must have been of full segments: many at once, or full on average.
 _BULK_SEGMENTS = 10
 _FULL_SHARE = 0.8
+# What is acknowledged within this time of an onset was sent before it.
+_UNDER_WAY_S = 0.5
 # Segment sizes of one peer that are told apart; there are as many as there are paths and tunnels to it.
 _MAX_SIZES = 16
 _MAX_PEERS = 512
@@ -75,7 +77,7 @@ class Waits:
             else:
                 self._connecting.pop(id_, None)
                 if self._is_followed(reading):
-                    self._see_full_size(reading, at)
+                    self._see_full_size(reading, at, period_s)
                     followed.append(reading)
                     self.crawls.see(reading, at, period_s)
         if changes.full:
@@ -118,7 +120,7 @@ class Waits:
         sent = min(reading.timer.retransmits if reading.timer is not None else 0, _MAX_SYN_DOUBLINGS)
         self._connecting[reading.id] = max(0.0, at - (2.0**sent - 1))  # after n time-outs at least 2^n − 1 s
 
-    def _see_full_size(self, reading: SocketReading, at: float) -> None:
+    def _see_full_size(self, reading: SocketReading, at: float, period_s: float) -> None:
         before = self.detector.last(reading.id)
         if before is None or not reading.mss:
             return
@@ -129,7 +131,7 @@ class Waits:
         bulk = acked >= _BULK_SEGMENTS * reading.mss
         if bulk or (segments > 0 and acked >= _FULL_SHARE * reading.mss * segments):
             sizes = self._full_size.setdefault(reading.id.peer, {})
-            sizes[reading.mss] = at
+            sizes[reading.mss] = at - min(reading.lastack_ms or 0, 1000 * period_s) / 1000
             if len(sizes) > _MAX_SIZES:
                 del sizes[min(sizes, key=sizes.__getitem__)]
             if len(self._full_size) > _MAX_PEERS:
@@ -144,7 +146,8 @@ class Waits:
     def full_size_moved(self, reading: SocketReading, since: float) -> bool:
         """Whether segments as large as that socket's were acknowledged by the same peer, to any flow."""
         sizes = self._full_size.get(reading.id.peer, {})
-        return any(size >= _FULL_SHARE * (reading.mss or 0) and at > since for size, at in sizes.items())
+        after = since + max(_UNDER_WAY_S, 2 * (reading.srtt_ms or 0.0) / 1000)
+        return any(size >= _FULL_SHARE * (reading.mss or 0) and at > after for size, at in sizes.items())
 
     def sockets_of(self, watch: str) -> int:
         """How many sockets of a watched service there are."""

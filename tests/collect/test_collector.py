@@ -177,6 +177,18 @@ async def test_the_interval_changes_while_it_runs(openssh: Servers, ssh: Any) ->
             await node.collector.set_interval(0.01)
 
 
+async def test_one_node_can_be_sampled_at_a_pace_of_its_own(openssh: Servers, ssh: Any) -> None:
+    async with collecting(mesh_of("a", interval_s=1.0), {"a": ssh(openssh())}) as node:
+        await node.until(lambda: len(node.seqs(1)) >= 1)
+        await node.collector.set_node_interval("a", 0.2)
+        await node.until(lambda: node.of(FrameReceived)[-1].frame.interval_s == 0.2)
+        await node.collector.set_node_interval("a", 1.0)
+        await node.until(lambda: node.of(FrameReceived)[-1].frame.interval_s == 1.0)
+        await node.collector.set_node_interval("nobody", 0.2)
+        with pytest.raises(ValueError, match=r"0.1 to 60 s"):
+            await node.collector.set_node_interval("a", 61.0)
+
+
 # ── login shells ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 LOUD = """#!/bin/sh

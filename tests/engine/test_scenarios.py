@@ -423,7 +423,19 @@ def test_counters_of_a_node(story, build):
     def parts(k):
         return {
             "snmp": {"Tcp": {"RetransSegs": 100 + k}},
-            "netstat": {"TcpExt": {"TCPOrigDataSent": 1000 + 99 * k, "TCPTimeouts": 5, "TCPDSACKRecv": 2 * k}},
+            "netstat": {
+                "TcpExt": {
+                    "TCPOrigDataSent": 1000 + 99 * k,
+                    "TCPTimeouts": 5,
+                    "TCPDSACKRecv": 2 * k,
+                    "TCPFastRetrans": 3 * k,
+                    "TCPLossProbes": 4 * k,
+                    "TCPSynRetrans": k,
+                    "TCPDSACKUndo": k,
+                    "TCPLossUndo": k,
+                    "TCPSpuriousRTOs": k,
+                }
+            },
             "net_dev": {"eth0": build.dev(1000 * k, 125 * k), "lo": build.dev(5, 5)},
             "softnet": build.softnet(7 + k),
         }
@@ -434,6 +446,9 @@ def test_counters_of_a_node(story, build):
     node = s.node()
     assert (node.tcp.retrans_per_s, node.tcp.retrans_pct) == (1.0, 1.0)
     assert (node.tcp.timeouts_per_s, node.tcp.dsack_per_s) == (0.0, 2.0)
+    assert (node.tcp.fast_per_s, node.tcp.tlp_per_s, node.tcp.syn_per_s) == (3.0, 4.0, 1.0)
+    assert node.tcp.slow_start_per_s is None  # this kernel does not count them
+    assert node.tcp.spurious_per_s == 2.0  # what TCPSpuriousRTOs counts is among TCPLossUndo already
     assert node.softnet_drops == 4
     rates = {rate.name: (rate.rx_bps, rate.tx_bps, rate.rx_drop) for rate in node.interfaces}
     assert rates == {"eth0": (8000.0, 1000.0, 0), "lo": (0.0, 0.0, 0)}
