@@ -148,8 +148,8 @@ def cases() -> list[Case]:
         _made(
             "burst-loss",
             40,
-            LOST,
-            "packets are lost thirty in a row",
+            LOST + " blackout",
+            "packets are lost thirty in a row: while all wait for their timers nothing passes, no ping either",
             _store(),
             _copies("e", 4),
             _copies("b", 2),

@@ -139,11 +139,13 @@ def slower(recorded: Iterable[Recorded], interval_s: float) -> Iterator[Recorded
 # ── As the user is told ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def find(recorded: Iterable[Recorded], mesh: Mesh) -> list[FoundOne]:
-    """The stall events of the engine, each stall as its last one has it."""
+def find(recorded: Iterable[Recorded], mesh: Mesh, until: float = math.inf) -> list[FoundOne]:
+    """The stall events of the engine, each stall as its last one until then has it."""
     engine = Engine(mesh)
     last: dict[str, StallEvent] = {}
     for event in recorded:
+        if event.at > until:
+            break
         told = engine.tick(event.at) if isinstance(event, TickRecord) else engine.receive(event)
         last |= {each.id: each for each in told if isinstance(each, StallEvent)}
     return [_found(each) for each in last.values()]
@@ -199,8 +201,10 @@ class Direct:
         return FoundOne(Flow(node, *stall.id[:4]), start, end, stall.cause, stall.outcome != "open", stall.settled)
 
 
-def find_directly(recorded: Iterable[Recorded], wall_s: float) -> list[FoundOne]:
+def find_directly(recorded: Iterable[Recorded], wall_s: float, until: float = math.inf) -> list[FoundOne]:
     direct = Direct(wall_s)
     for event in recorded:
+        if event.at > until:
+            break
         direct.take(event)
     return direct.finish()
