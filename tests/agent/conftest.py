@@ -27,7 +27,8 @@ NEEDED = ("sleep", "date", "id", "ip", "head", "setsid", "getconf", "iperf3")
 # a neighbour that takes every packet and answers none.
 ENTER = """
 mount --bind "$1" "$(readlink -f /bin/sh)" && ip link set lo up &&
-ip link add mute type veth peer name other && ip link set mute addrgenmode none up && ip link set other addrgenmode none up &&
+ip link add mute type veth peer name other &&
+ip link set mute addrgenmode none up && ip link set other addrgenmode none up &&
 ip address add 192.0.2.2/24 dev mute && ip neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev mute &&
 shift && exec "$@"
 """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from meshtop.agent.probe import ProbePlan, request_key_frame
+from meshtop.agent.probe import PingPlan, ProbePlan, request_key_frame
+from meshtop.model import PingReply
 from meshtop.parse.net_dev import parse_net_dev
 from meshtop.parse.snmp import parse_counters
 from meshtop.parse.ss import parse_ss
@@ -118,3 +119,21 @@ def test_counters_are_what_the_kernel_says(node):
             name = "net_dev" if source == "dev" else source
             text = node.inside(probe, "cat", f"/proc/net/{source}")
             assert parse(text) == (getattr(probe.next_frame(), name), 0)
+
+
+def test_lines_of_ss_survive_other_writers_in_the_pipe(node):
+    pings = tuple(PingPlan(target=HERE, payload_bytes=size, interval_s=0.1) for size in range(56, 68))
+    probe = node.start(msgspec.structs.replace(PLAN, interval_s=0.1, pings=pings))
+    probe.next_frame()
+    talk = node.talk(probe, 200)
+    probe.until(lambda: len(sockets(probe)) == 400)
+    talk.write(10)
+    first = probe.next_frame()
+    # Each line of ss is looked at anew in a key frame.
+    while probe.next_frame().uptime_s < first.uptime_s + 4:
+        probe.send(request_key_frame())
+    assert all(frame.sockets.total == 400 for frame in probe.frames[first.seq :])
+    assert all(len(frame.sockets.changed) == 400 for frame in probe.frames[first.seq :] if frame.sockets.full)
+    assert sum(frame.unparsed for frame in probe.frames) == 0
+    assert len(sockets(probe)) == 400
+    assert all(len(probe.events(PingReply, size)) > 20 for size in range(56, 68))
