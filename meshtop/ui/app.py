@@ -164,7 +164,7 @@ class MeshtopApp(App[None]):
     def on_view_changed(self) -> None:
         if not self._paint_pending and self.frozen_at is None:
             self._paint_pending = True
-            self.set_timer(self._pace.delay(self._ticks()), self._paint_news)
+            self.set_timer(self._pace.delay(self._ticks(), self.interval_s), self._paint_news)
 
     def _paint_news(self) -> None:
         self._paint_pending = False
