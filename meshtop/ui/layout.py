@@ -16,6 +16,7 @@ LIST_UNDER_WIDTH = 80
 SIDE_FROM_WIDTH = 120
 TALL_FROM = (120, 32)
 FRAMED_FROM_HEIGHT = 28  # below, the lines that frames cost are worth more than the frames
+NOTICE_FROM_HEIGHT = 24  # below, the line is worth more than what it says
 MOST_NODES_WITH_FIGURES = 8  # beyond, figures can no longer be taken in at a glance
 
 # Inner widths of a cell, without the column that parts it from the next: glyph and five-cell figure; with inflation.
@@ -58,6 +59,7 @@ class Plan:
     """Heights in lines, 0 for what is not shown. ``side`` is the width of the column at the right."""
 
     mode: Literal["line", "list", "grid"]
+    notice: int = 0
     framed: bool = False
     side: int = 0
     grid: Grid | None = None
@@ -70,13 +72,27 @@ class Plan:
     paths_fit: bool = True  # whether all the paths that were asked for fit side by side
 
 
-def plan(width: int, height: int, nodes: int, shown_paths: int, all_paths: int, longest_name: int = 1) -> Plan:
+def plan(
+    width: int, height: int, nodes: int, shown_paths: int, all_paths: int, longest_name: int = 1, notice: bool = False
+) -> Plan:
     """``shown_paths``: how many matrices stand side by side. ``all_paths``: how many paths a pair has.
-    ``longest_name``: of a node, in cells."""
+    ``longest_name``: of a node, in cells. ``notice``: whether there is one to show below the header."""
+    if width >= LINE_UNDER[0] and notice_lines(height, notice):
+        return replace(_plan(width, height, 1, nodes, shown_paths, all_paths, longest_name), notice=1)
+    return _plan(width, height, 0, nodes, shown_paths, all_paths, longest_name)
+
+
+def notice_lines(height: int, notice: bool) -> int:
+    return int(notice and height >= NOTICE_FROM_HEIGHT)
+
+
+def _plan(
+    width: int, height: int, notice: int, nodes: int, shown_paths: int, all_paths: int, longest_name: int
+) -> Plan:
     header = min(max(longest_name + 2, HEADER), WIDEST_HEADER)
     if width < LINE_UNDER[0] or height < LINE_UNDER[1]:
         return Plan(mode="line")
-    body = height - 2  # header and footer
+    body = height - 2 - notice  # without header and footer
     if width < LIST_UNDER_WIDTH:
         return _list_plan(body, all_paths)
     framed = height >= FRAMED_FROM_HEIGHT
@@ -92,21 +108,24 @@ def plan(width: int, height: int, nodes: int, shown_paths: int, all_paths: int, 
         side = 0  # all columns at once are worth more than a side panel
         grid = _grid(width - (2 if framed else 0), room, nodes, shown_paths, header, tall=False)
     if shown_paths > 1 and grid.kind == "glyph" and nodes <= MOST_NODES_WITH_FIGURES:
-        one = plan(width, height, nodes, 1, all_paths, longest_name)
+        one = _plan(width, height, notice, nodes, 1, all_paths, longest_name)
         return replace(one, paths_fit=False)
     if side:
         return _wide_plan(body, frame, framed, side, grid, nodes)
     return _narrow_plan(body, frame, framed, grid, nodes, all_paths)
 
 
-def plan_without_nodes(width: int, height: int) -> Plan:
+def plan_without_nodes(width: int, height: int, notice: bool = False) -> Plan:
     """While no node gives anything: why that is, and the log."""
-    shown = plan(width, height, 2, 1, 1)
+    shown = plan(width, height, 2, 1, 1, notice=notice)
     if shown.mode == "line":
         return shown
-    body = height - 2
+    body = height - 2 - shown.notice
     log = min(max(body // 4, 3), 10) if body >= 16 else 0
-    return Plan(mode="grid", framed=shown.framed, grid=Grid("line", LINE_CELL, HEADER, 0), matrix=body - log, log=log)
+    grid = Grid("line", LINE_CELL, HEADER, 0)
+    return Plan(
+        mode="grid", notice=shown.notice, framed=shown.framed, grid=grid, matrix=body - log, log=log,
+    )  # fmt: skip
 
 
 def _grid(inner: int, room: int, nodes: int, paths: int, header: int, *, tall: bool) -> Grid:

@@ -175,7 +175,13 @@ DOWN_CURE = "start sshd there, or correct nodes.d.ssh"
 
 
 def scripted_view(
-    tick: int, nodes: int = 5, *, down: tuple[str, ...] = (), at: float | None = None, interval_s: float = 1.0
+    tick: int,
+    nodes: int = 5,
+    *,
+    down: tuple[str, ...] = (),
+    at: float | None = None,
+    interval_s: float = 1.0,
+    notice: str | None = None,
 ) -> View:
     """The state of the script at ``tick``; nodes in ``down`` refuse SSH."""
     mesh = scripted_mesh(nodes, interval_s)
@@ -210,6 +216,7 @@ def scripted_view(
         trails=trails,
         log=LOG,
         marks=(Mark(at=EPOCH - 20, text="push of harbor/app:1.7 started"),),
+        notice=notice,
         operator_cpu_pct=2.1 + 0.3 * noise(tick // 2),
         operator_rss_bytes=61 << 20,
     )

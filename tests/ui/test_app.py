@@ -15,7 +15,7 @@ from meshtop.engine.snapshot import View
 from meshtop.model import LogLine, Mark
 from meshtop.ui import terminal
 from meshtop.ui.app import MeshtopApp
-from meshtop.ui.pace import LEAST_PERIOD_S, Pace
+from meshtop.ui.pace import LEAST_PERIOD_S, QUICK_PERIOD_S, QUICK_UPTO_INTERVAL_S, Pace
 from meshtop.ui.screens.overview import OverviewScreen
 
 
@@ -27,6 +27,13 @@ def test_pace_gathers_and_holds_back() -> None:
     assert 0 < pace.delay(11.0) < 0.1
     assert not pace.heartbeat_due(10.5)
     assert pace.heartbeat_due(11.0)
+
+
+def test_quick_sampling_is_painted_quicker() -> None:
+    pace = Pace()
+    pace.painted(10.0)
+    assert pace.delay(10.1, QUICK_UPTO_INTERVAL_S) == pytest.approx(QUICK_PERIOD_S - 0.1)
+    assert pace.delay(10.1, QUICK_UPTO_INTERVAL_S + 0.1) == pytest.approx(LEAST_PERIOD_S - 0.1)
 
 
 async def test_a_flood_of_news_is_painted_at_most_four_times_a_second() -> None:

@@ -12,6 +12,7 @@ from scripted_mesh import ScriptedSource, scripted_view
 
 from meshtop.ui.app import MeshtopApp
 
+NOTICE = "miku: ping is clean, TCP is sick, and p shows that the public path is fine: it is the overlay"
 GRIDS = Path(__file__).parent / "grids"
 SIZES = [(120, 40), (100, 30), (80, 24), (60, 20), (40, 10), (30, 6)]
 CASES = (
@@ -23,6 +24,7 @@ CASES = (
     + [(f"nodes2-{width}x{height}", width, height, {"nodes": 2}, "") for width, height in SIZES[:2]]
     + [("wide-200x60", 200, 60, {}, ""), ("flat-120x12", 120, 12, {}, ""), ("retx-120x40", 120, 40, {}, "3")]
     + [("stall-120x40", 120, 40, {}, "5"), ("ascii-120x40", 120, 40, {"ascii": True}, "")]
+    + [(f"notice-{width}x{height}", width, height, {"notice": NOTICE}, "") for width, height in SIZES[:5]]
 )
 
 

@@ -22,15 +22,20 @@ def column(chosen: Plan, side: bool) -> int:
     st.integers(1, 3),
     st.integers(1, 3),
     st.integers(1, 70),
+    st.booleans(),
 )
-def test_the_parts_fill_the_terminal(width, height, nodes, shown, paths, name) -> None:
-    for chosen in (plan(width, height, nodes, min(shown, paths), paths, name), plan_without_nodes(width, height)):
+def test_the_parts_fill_the_terminal(width, height, nodes, shown, paths, name, notice) -> None:
+    for chosen in (
+        plan(width, height, nodes, min(shown, paths), paths, name, notice),
+        plan_without_nodes(width, height, notice),
+    ):
         if chosen.mode == "line":
             assert width < 40 or height < 10
             continue
-        assert column(chosen, side=False) == height - 2
+        assert chosen.notice == (notice and height >= 24)
+        assert column(chosen, side=False) == height - 2 - chosen.notice
         if chosen.side:
-            assert column(chosen, side=True) == height - 2
+            assert column(chosen, side=True) == height - 2 - chosen.notice
             assert width >= 120
         assert all(part >= 0 for part in (chosen.matrix, chosen.worst, chosen.nodes, chosen.log, chosen.link))
 

@@ -9,12 +9,14 @@ from textual.binding import BindingType
 
 from meshtop.ui import keys
 from meshtop.ui.draw import Line
+from meshtop.ui.layout import notice_lines
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.footer import Footer
 from meshtop.ui.widgets.header import Header, HeaderLook
 from meshtop.ui.widgets.log_lines import log_entries, newest, wrapped
+from meshtop.ui.widgets.notice import Notice
 
 
 class LogScreen(SceneScreen):
@@ -29,6 +31,7 @@ class LogScreen(SceneScreen):
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
+        yield Notice(id="notice")
         yield Canvas(id="lines")
         yield Footer(id="footer")
 
@@ -42,12 +45,14 @@ class LogScreen(SceneScreen):
         if self._back:
             self._back += max(0, len(lines) - self._count)
         self._count = len(lines)
-        rows = max(height - 3, 1)
+        notice = notice_lines(height, bool(scene.view.notice))
+        self.query_one(Notice).draw(scene.view.notice, notice, width, glyphs, palette)
+        rows = max(height - 3 - notice, 1)
         self._back = min(self._back, max(0, len(lines) - rows))
         body = newest(lines, rows, self._back)
         right = Line().add(glyphs.text(f"↓{self._back} newer"), palette.dim) if self._back else Line()
         title = Line().add("Log", palette.title).add(glyphs.text(f" · {len(entries)} entries"), palette.dim)
-        strips = panel(title, body, width, max(height - 2, 1), False, glyphs, palette, right=right)
+        strips = panel(title, body, width, max(height - 2 - notice, 1), False, glyphs, palette, right=right)
         self.query_one("#lines", Canvas).show(strips)
         look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)
         self.query_one(Header).draw(scene, look, width, glyphs, palette)

@@ -23,6 +23,7 @@ from meshtop.ui.widgets.link_panel import LinkPanel
 from meshtop.ui.widgets.log_lines import LogPanel
 from meshtop.ui.widgets.matrix import Matrix, MatrixLook
 from meshtop.ui.widgets.nodes_panel import NodesPanel
+from meshtop.ui.widgets.notice import Notice
 from meshtop.ui.widgets.worst_list import WorstList, listed, state_line
 
 
@@ -35,6 +36,7 @@ class OverviewScreen(SceneScreen):
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
+        yield Notice(id="notice")
         with Horizontal(id="body"):
             with Vertical(id="left"):
                 yield Matrix(id="matrix")
@@ -54,13 +56,14 @@ class OverviewScreen(SceneScreen):
         choices = self.meshtop.choices
         choices.settle(scene)
         width, height = self.app.size
-        nodes, paths = len(scene.nodes), choices.paths(scene)
-        chosen = plan(width, height, nodes, len(paths), len(scene.paths), scene.longest_name)
+        nodes, paths, notice = len(scene.nodes), choices.paths(scene), scene.view.notice
+        chosen = plan(width, height, nodes, len(paths), len(scene.paths), scene.longest_name, bool(notice))
         if scene.nothing_to_show:
-            chosen = plan_without_nodes(width, height)
+            chosen = plan_without_nodes(width, height, bool(notice))
         if not chosen.paths_fit:
             paths = paths[:1]
         self._arrange(chosen)
+        self.query_one(Notice).draw(notice, chosen.notice, width, self.meshtop.glyphs, self.meshtop.palette)
         if chosen.mode == "line":
             self._show_line(scene, paths, width)
             return
