@@ -78,6 +78,14 @@ def test_what_is_in_the_way_is_said_plainly(copied: Path) -> None:
     assert "/dev/net/tun is not there, or not for ordinary users" in done.stderr
 
 
+def test_where_no_lab_can_be_made_a_recording_is_played_and_that_is_said(copied: Path) -> None:
+    done = as_nobody(copied, "600", "demo", "--no-tui", "--for", "8s")
+    assert done.returncode == 0, done.stderr
+    assert "showing a recording of one instead" in done.stderr
+    assert "RECORDING · miku: ping is clean" in done.stdout
+    assert "5/5 nodes up" in done.stdout
+
+
 def test_a_lab_of_root_that_goes_down_leaves_that_of_a_user_alone(
     copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
