@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -62,12 +62,10 @@ def interfaces_of(scenario: Scenario) -> list[str]:
 async def record(name: str, scenario: Scenario, seed: int, seconds: float, folder: Path) -> Run:
     """Plays it for so long. Raises what the lab raises."""
     await asyncio.to_thread(folder.mkdir, parents=True)
-    async with await asyncio.to_thread(Lab.up, f"stalls-{name}-{seed}", folder / "lab", seed=seed) as lab:
+    async with _lab(f"stalls-{name}-{seed}", folder / "lab", seed) as lab:
         settings = _only(config.load(lab.config_path), nodes_of(scenario))
         monitor = compose.watch(settings, recording(folder))
-        with contextlib.ExitStack() as stack:
-            for capture in _captures(lab, scenario, folder):
-                stack.enter_context(capture)
+        async with _capturing(lab, scenario, folder):
             watching = asyncio.create_task(monitor.run())
             try:
                 await asyncio.wait_for(monitor.settled(), SETTLE_S)
@@ -86,6 +84,17 @@ async def record(name: str, scenario: Scenario, seed: int, seconds: float, folde
     return run
 
 
+@contextlib.asynccontextmanager
+async def _lab(name: str, folder: Path, seed: int) -> AsyncIterator[Lab]:
+    """Down again also when it is interrupted while it comes up."""
+    coming = asyncio.create_task(asyncio.to_thread(Lab.up, name, folder, seed=seed))
+    try:
+        yield await asyncio.shield(coming)
+    finally:
+        lab = await coming
+        await asyncio.to_thread(lab.down)
+
+
 def _only(settings: config.MeshConfig, nodes: list[str]) -> config.MeshConfig:
     """Sampled at 10 Hz, and of the mesh only what takes part: five nodes at that pace are much for two cores."""
     mesh = settings.mesh
@@ -97,10 +106,20 @@ def _only(settings: config.MeshConfig, nodes: list[str]) -> config.MeshConfig:
     )
 
 
-def _captures(lab: Lab, scenario: Scenario, folder: Path) -> Iterator[Capture]:
-    for node in nodes_of(scenario):
-        for net in interfaces_of(scenario):
-            yield Capture(INTERFACES[net], folder / f"{node}-{net}.pcap", lab.command(node, ()))
+@contextlib.asynccontextmanager
+async def _capturing(lab: Lab, scenario: Scenario, folder: Path) -> AsyncIterator[None]:
+    """In threads, as each takes a moment to begin and another lab may be watched meanwhile."""
+    captures = [
+        Capture(INTERFACES[net], folder / f"{node}-{net}.pcap", lab.command(node, ()))
+        for node in nodes_of(scenario)
+        for net in interfaces_of(scenario)
+    ]
+    with contextlib.ExitStack() as stack:
+        await asyncio.gather(*(asyncio.to_thread(stack.enter_context, capture) for capture in captures))
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(stack.close)
 
 
 def truth(folder: Path) -> list[TrueOne]:

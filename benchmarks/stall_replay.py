@@ -163,6 +163,45 @@ def _end_of(text: str) -> tuple[str, int]:
     return address.strip("[]"), int(port)
 
 
+# ── What was to be seen ──────────────────────────────────────────────────────────────────────────────────────────────
+
+_TOLD_FIELDS = (
+    *(
+        "bytes_acked",
+        "unacked",
+        "notsent",
+        "sacked",
+        "lost",
+        "retrans",
+        "retrans_total",
+        "backoff",
+        "rto_ms",
+        "srtt_ms",
+    ),
+    *("snd_wnd", "cwnd", "delivered", "dsack_dups", "lastack_ms", "lastsnd_ms", "busy_ms", "rwnd_limited_ms"),
+)
+
+
+def readings(
+    recorded: Iterable[Recorded], flow: Flow, start: float, end: float, wall_s: float
+) -> list[tuple[float, str]]:
+    """(UTC, words) of each reading of that socket in that time. ``wall_s`` is UTC minus uptime."""
+    told = []
+    for event in recorded:
+        if not isinstance(event, FrameReceived) or event.node != flow.node or event.frame.sockets is None:
+            continue
+        at = event.frame.uptime_s + wall_s
+        if start <= at <= end:
+            told += [(at, _words(each)) for each in event.frame.sockets.changed if each.id[:4] == flow[1:]]
+    return told
+
+
+def _words(reading: SocketReading) -> str:
+    told = [f"{name}={value:g}" for name in _TOLD_FIELDS if (value := getattr(reading, name)) is not None]
+    timer = f"timer={reading.timer.kind},{reading.timer.retransmits}" if reading.timer is not None else ""
+    return " ".join([reading.state, *told, timer])
+
+
 # ── The detector alone, without the engine's surroundings ────────────────────────────────────────────────────────────
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -41,6 +42,9 @@ RATES_HZ = (10, 5, 1)
 LEAST_S = (1.0, 0.5)
 # Of these every stall that was missed or invented is named; at 1 Hz there are too many by nature.
 COMPLAINTS = ((10, 1.0), (5, 1.0), (5, 0.5))
+# Of these the socket's readings are shown too, with some before and after.
+SHOWN = ((5, 1.0),)
+AROUND_S = 0.5
 # What must hold for stalls of a second and more at 5 Hz.
 PROMISED_HZ, PROMISED_S = 5, 1.0
 PROMISED_SHARE, PROMISED_ONSET_S = 0.95, 0.2
@@ -63,6 +67,7 @@ class Result(NamedTuple):
     scores: dict[tuple[int, float], Score]
     start: float
     late_ms: float | None
+    readings: dict[tuple[int, TrueOne | FoundOne], list[str]]  # around what was missed or invented, by rate
 
 
 def evaluate(folder: Path, directly: bool = False) -> Result:
@@ -72,8 +77,9 @@ def evaluate(folder: Path, directly: bool = False) -> Result:
     scope = stall_record.judged(folder)
     mesh, recorded = stall_replay.read(stall_record.recording(folder))
     scores = {}
+    around: dict[tuple[int, TrueOne | FoundOne], list[str]] = {}
     for hertz in RATES_HZ:
-        events = stall_replay.slower(recorded, 1 / hertz)
+        events = list(stall_replay.slower(recorded, 1 / hertz))
         if directly:
             found = stall_replay.find_directly(events, run.wall_s, run.end)
         else:
@@ -81,8 +87,15 @@ def evaluate(folder: Path, directly: bool = False) -> Result:
         found = clip_found(found, run.end)
         found = [one for one in found if (one.flow.node, network(one.flow.local)) in scope]
         for least_s in LEAST_S:
-            scores[hertz, least_s] = score(true, found, least_s, 1 / hertz)
-    return Result(run.case, run.seed, scores, run.start, run.late_ms)
+            one = scores[hertz, least_s] = score(true, found, least_s, 1 / hertz)
+            if (hertz, least_s) in SHOWN:
+                wrong: list[TrueOne | FoundOne] = [*one.missed, *one.invented]
+                for each in wrong:
+                    near = stall_replay.readings(
+                        events, each.flow, each.start - AROUND_S, each.end + AROUND_S, run.wall_s
+                    )
+                    around[hertz, each] = [f"{at - run.start:8.2f}  {words}" for at, words in near]
+    return Result(run.case, run.seed, scores, run.start, run.late_ms, around)
 
 
 def network(address: str) -> str:
@@ -163,7 +176,12 @@ def complaints(result: Result, hertz: int, least_s: float) -> list[str]:
     one = result.scores[hertz, least_s]
     told: list[tuple[str, TrueOne | FoundOne, str]] = [("missed", each, "") for each in one.missed]
     told += [("invented", each, f", {each.cause}") for each in one.invented]
-    return [_complaint(f"{kind} at {hertz} Hz, {least_s:g} s", result, each, cause) for kind, each, cause in told]
+    lines = []
+    for kind, each, cause in told:
+        lines.append(_complaint(f"{kind} at {hertz} Hz, {least_s:g} s", result, each, cause))
+        if (hertz, least_s) in SHOWN:
+            lines += result.readings[hertz, each]
+    return lines
 
 
 def _complaint(what: str, result: Result, one: TrueOne | FoundOne, cause: str) -> str:
@@ -201,7 +219,9 @@ def run_all(chosen: Sequence[Case], options: Options, folder: Path) -> list[Resu
     # a home of their own: no `lab down --all` elsewhere meets these labs
     os.environ[registry.HOME_VARIABLE] = str(folder / "home")
     runs = [(case, seed) for seed in range(1, options.seeds + 1) for case in chosen]
-    with ProcessPoolExecutor(1, initializer=os.nice, initargs=(10,)) as judges:
+    # not forked: a child would keep the pipes open that tell captures to end
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, fresh, initializer=os.nice, initargs=(10,)) as judges:
         return asyncio.run(_play(runs, options, folder, judges))
 
 

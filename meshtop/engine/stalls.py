@@ -4,7 +4,7 @@ A socket stalls when data waits and no ACK advances for longer than its own timi
 
     pending  = unacked > 0 or notsent > 0
     progress = bytes_acked grew
-    base     = rto while the timer is ``persist``, else rto / 2^backoff     (rto already holds its back-off)
+    base     = rto while the timer is ``persist``, else rto / 2^backoff     (rto already holds its back-off); ≤ 1 s
     T        = max(2·srtt, base, 200 ms)
     age      = min(now − last progress, busy − busy at last progress)
 
@@ -24,6 +24,9 @@ from meshtop.model import SocketId, SocketReading, Value
 
 # Delayed ACKs wait up to 200 ms on common stacks (RFC 1122 allows 500): nothing shorter is a stall.
 MIN_AGE_S = 0.2
+# Where round trips vary, as over striped tunnels, the time-out grows to many of them (srtt 0.4 s, rto 2.7 s). It says
+# how long TCP will wait, not how long a wait is usual: beyond the first RTO of RFC 6298 only round trips excuse one.
+_LONGEST_BASE_MS = 1000.0
 # Sampling that is late by this much has missed something.
 GAP_PERIODS = 3
 # tcp_retries2 gives up after 15; whatever a node prints beyond this is damaged and must not overflow.
@@ -162,7 +165,7 @@ def threshold_s(reading: SocketReading) -> float | None:
     base_ms = reading.rto_ms
     if not (reading.timer is not None and reading.timer.kind == "persist"):
         base_ms /= 2.0 ** _doublings(reading)
-    return max(2 * (reading.srtt_ms or 0.0) / 1000, base_ms / 1000, MIN_AGE_S)
+    return max(2 * (reading.srtt_ms or 0.0) / 1000, min(base_ms, _LONGEST_BASE_MS) / 1000, MIN_AGE_S)
 
 
 def _doublings(reading: SocketReading) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 _LEAST_RTO_VAR_S = 0.2  # tcp_rto_min
+_LONGEST_RTO_S = 1.0  # RFC 6298's first; what is above it comes of round trips that vary, and excuses no wait
 _STAMPS_KEPT = 20_000  # of a millisecond each: longer than any round trip
 
 
@@ -49,9 +50,9 @@ class RoundTrips:
 
     @property
     def explained_s(self) -> float:
-        """Two round trips, or the retransmission time-out."""
+        """Two round trips, or the retransmission time-out up to a second."""
         srtt_s = self._srtt_s or 0.0
-        return max(2 * srtt_s, srtt_s + max(4 * self._var_s, _LEAST_RTO_VAR_S))
+        return max(2 * srtt_s, min(_LONGEST_RTO_S, srtt_s + max(4 * self._var_s, _LEAST_RTO_VAR_S)))
 
     def _stamp(self, stamp: int, at: float) -> None:
         if not stamp or stamp in self._stamped:

@@ -184,9 +184,14 @@ def test_waiting_less_than_two_round_trips_or_an_rto_is_no_stall() -> None:
     assert threshold_s(reading(rto_ms=1920.0, backoff=3)) == pytest.approx(0.24)
     # zero-window probes do not back the RTO itself off in that way
     assert (
-        threshold_s(reading(rto_ms=1920.0, backoff=3, timer=Timer(kind="persist", expires_ms=1, retransmits=3))) == 1.92
+        threshold_s(reading(rto_ms=960.0, backoff=2, timer=Timer(kind="persist", expires_ms=1, retransmits=2))) == 0.96
     )
     assert threshold_s(reading(rto_ms=None)) is None
+
+
+def test_a_time_out_that_has_grown_with_the_spread_of_round_trips_excuses_no_more_than_a_second() -> None:
+    assert threshold_s(reading(rto_ms=2712.0, srtt_ms=419.6)) == pytest.approx(1.0)
+    assert threshold_s(reading(rto_ms=5388.0, srtt_ms=2179.3)) == pytest.approx(4.3586)
 
 
 def test_a_long_path_is_given_its_time() -> None:
