@@ -22,6 +22,7 @@ from meshtop.model import LinkKey, NodeName, SocketId, SocketReading
 
 KEPT = 500  # closed ones, for the screens
 KEPT_OF_ONE = 200  # closed ones of one link or node, for its figures
+_MOST = 2**53
 # Ends that differ by less tell the same.
 _SAME_S = 0.001
 
@@ -259,12 +260,14 @@ def event(record: StallRecord) -> StallEvent:
 
 def receiver_evidence(reading: SocketReading) -> dict[str, Any]:
     """What the socket at the other end shows: data that nobody reads, or a hole that nothing fills."""
-    return {
-        "recv_q": reading.recv_q,
-        "rmem_alloc": reading.skmem.rmem_alloc if reading.skmem is not None else None,
-        "lastrcv_ms": reading.lastrcv_ms,
-        "rcv_ooopack": reading.rcv_ooopack,
-    }
+    return _plausible(
+        {
+            "recv_q": reading.recv_q,
+            "rmem_alloc": reading.skmem.rmem_alloc if reading.skmem is not None else None,
+            "lastrcv_ms": reading.lastrcv_ms,
+            "rcv_ooopack": reading.rcv_ooopack,
+        }
+    )
 
 
 _READINGS = (
@@ -288,11 +291,11 @@ _READINGS = (
 def _evidence(stall: Stall, receiver: Mapping[str, Any] | None) -> dict[str, Any]:
     """As of the last reading within the stall; fields that were not printed are left out."""
     reading = stall.reading
-    evidence: dict[str, Any] = {name: value for name in _READINGS if (value := getattr(reading, name)) is not None}
+    evidence = _plausible({name: getattr(reading, name) for name in _READINGS})
     if reading.timer is not None:
         evidence["timer"] = reading.timer.kind
     if stall.retransmitted_segs is not None:
-        evidence["retransmitted_segs"] = stall.retransmitted_segs
+        evidence["retransmitted_segs"] = min(stall.retransmitted_segs, _MOST)
     if stall.sampling_gap:
         evidence["sampling_gap"] = True
     if stall.missing:
@@ -300,6 +303,11 @@ def _evidence(stall: Stall, receiver: Mapping[str, Any] | None) -> dict[str, Any
     if receiver is not None:
         evidence["receiver"] = dict(receiver)
     return evidence
+
+
+def _plausible(figures: Mapping[str, float | None]) -> dict[str, Any]:
+    """Those that are known, and that JSON can carry exactly: what is beyond comes from a damaged reading."""
+    return {name: value for name, value in figures.items() if value is not None and 0 <= value <= _MOST}
 
 
 def _end(address: str, port: int) -> str:

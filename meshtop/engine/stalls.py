@@ -169,7 +169,7 @@ def threshold_s(reading: SocketReading) -> float | None:
 
 
 def _doublings(reading: SocketReading) -> int:
-    return min(reading.backoff or 0, _MAX_DOUBLINGS)
+    return max(0, min(reading.backoff or 0, _MAX_DOUBLINGS))
 
 
 def is_pending(reading: SocketReading) -> bool:
@@ -336,19 +336,30 @@ class StallDetector:
                 continue
             here = self._watched.get(id_)
             if begun.moved is not None:
-                if old.state is State.STALLED:
-                    end, resolution_s = begun.moved
+                end, resolution_s = begun.moved
+                if earlier._stalls_until(old, end, at):
                     found.append(earlier._record(id_, old, end, resolution_s, "recovered"))
             elif here is None:
                 if old.state is State.STALLED:
                     found.append(earlier._record(id_, old, at, 0.0, "lost"))
             else:
-                self._take_over(id_, here, old)
+                self._take_over(id_, here, old, at)
         return found
 
-    def _take_over(self, id_: SocketId, here: _Watched, old: _Watched) -> None:
+    def _stalls_until(self, watched: _Watched, end: float, at: float) -> bool:
+        """Whether what waits at ``at`` and is known to wait until ``end`` is a stall."""
+        if watched.state is State.SUSPECT and not self._lacks(watched.last, _ESSENTIAL):
+            onset = at - self._age_s(watched, watched.last, at)
+            allowed = threshold_s(watched.last)
+            if allowed is not None and end - onset >= allowed:
+                watched.onset, watched.state = max(0.0, onset), State.STALLED
+        return watched.state is State.STALLED
+
+    def _take_over(self, id_: SocketId, here: _Watched, old: _Watched, at: float) -> None:
         here.moved_at, here.busy_at_move_ms, here.seen_move = old.moved_at, old.busy_at_move_ms, old.seen_move
         here.before, here.gap_s = old.before, old.gap_s
+        if here.onset is not None and old.state is State.SUSPECT:
+            here.onset = min(here.onset, max(0.0, at - self._age_s(old, old.last, at)))
         if old.state is not State.STALLED:
             return
         here.onset = old.onset
@@ -500,7 +511,7 @@ def _seen_too_late(watched: _Watched, reading: SocketReading, at: float) -> floa
     """The onset of a wait that began before the socket was first seen; None where that cannot be told. The last ACK may
     be older than the data that waits, so that the back-off has the last word: after b doublings of the RTO less than
     rto·(2 − 2^−b) … in all base·(2^(b+1) − 1) have passed since the first segment."""
-    timeouts = min(_MAX_DOUBLINGS, max(reading.backoff or 0, reading.timer.retransmits if reading.timer else 0))
+    timeouts = min(_MAX_DOUBLINGS, max(_doublings(reading), reading.timer.retransmits if reading.timer else 0))
     if watched.seen_move or not timeouts or reading.lastack_ms is None or reading.rto_ms is None:
         return None
     if not _stood_still(watched.before, reading):

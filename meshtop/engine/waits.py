@@ -117,7 +117,7 @@ class Waits:
     def _see_syn(self, reading: SocketReading, at: float) -> None:
         if reading.id in self._connecting or (self._own and reading.id[:4] in self._own):
             return
-        sent = min(reading.timer.retransmits if reading.timer is not None else 0, _MAX_SYN_DOUBLINGS)
+        sent = max(0, min(reading.timer.retransmits if reading.timer is not None else 0, _MAX_SYN_DOUBLINGS))
         self._connecting[reading.id] = max(0.0, at - (2.0**sent - 1))  # after n time-outs at least 2^n − 1 s
 
     def _see_full_size(self, reading: SocketReading, at: float, period_s: float) -> None:

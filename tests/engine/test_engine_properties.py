@@ -25,7 +25,9 @@ from meshtop.model import (
     SessionStats,
     SocketChanges,
     SocketId,
+    SocketMemory,
     SocketReading,
+    Timer,
 )
 
 MESH = Mesh(
@@ -98,7 +100,7 @@ SOCKETS = st.builds(
     id=st.builds(
         SocketId, ADDRESSES, st.integers(0, 3), ADDRESSES, st.integers(0, 3), st.sampled_from([None, "1", "2"])
     ),
-    state=st.sampled_from(["ESTAB", "TIME-WAIT", "nonsense"]),
+    state=st.sampled_from(["ESTAB", "ESTAB", "SYN-SENT", "TIME-WAIT", "nonsense"]),
     recv_q=NUMBERS,
     send_q=NUMBERS,
     bytes_acked=COUNT,
@@ -111,6 +113,22 @@ SOCKETS = st.builds(
     srtt_ms=st.none() | st.floats(0, 1e9),
     minrtt_ms=st.none() | st.floats(0, 1e9),
     pmtu=COUNT,
+    unacked=COUNT,
+    notsent=COUNT,
+    sacked=COUNT,
+    lost=COUNT,
+    backoff=COUNT,
+    mss=COUNT,
+    snd_wnd=COUNT,
+    delivered=COUNT,
+    delivery_rate_bps=COUNT,
+    lastack_ms=COUNT,
+    busy_ms=COUNT,
+    rwnd_limited_ms=COUNT,
+    inode=COUNT,
+    rto_ms=st.none() | TIMES,
+    timer=st.none() | st.builds(Timer, kind=st.sampled_from(["on", "persist"]), expires_ms=TIMES, retransmits=NUMBERS),
+    skmem=st.none() | st.builds(SocketMemory, wmem_alloc=COUNT),
 )
 PINGS = st.one_of(
     st.builds(
@@ -208,3 +226,29 @@ def test_nothing_that_a_node_sends_raises_or_makes_a_figure_negative(events):
     encoded = msgspec.json.encode([view.snapshot, told])
     again_view, again_told = run()
     assert msgspec.json.encode([again_view.snapshot, again_told]) == encoded
+
+
+STUCK = st.builds(
+    msgspec.structs.replace,
+    SOCKETS,
+    id=st.just(SocketId("10.0.0.5", 4000, "10.0.0.1", 443, "1")),
+    state=st.just("ESTAB"),
+    bytes_acked=st.just(1000),
+    unacked=st.integers(1, 2**70),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(STUCK, min_size=4, max_size=12))
+def test_whatever_a_stalled_socket_prints_its_record_can_be_written(readings):
+    engine = Engine(MESH)
+    told = []
+    for n, reading in enumerate(readings):
+        sockets = SocketChanges(full=n == 0, changed=(reading,), total=1)
+        info = NodeInfo(kernel="6.1.0", ss="6.1.0")
+        made = Frame(boot="b", probe="p", seq=n, uptime_s=100.0 + n, interval_s=1.0, sockets=sockets, info=info)
+        told += engine.receive(FrameReceived(at=EPOCH + n, node="e", connection=1, frame=made))
+    view = engine.view(EPOCH + len(readings))
+    msgspec.json.encode([view.snapshot, view.stalls, told])
+    assert len({stall.id for stall in view.stalls}) <= 1
+    assert all(0 <= stall.duration_s <= 112 for stall in view.stalls)
