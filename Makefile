@@ -1,6 +1,6 @@
 # Each target does all of its own set-up: the virtual environment from the lock file, and missing system tools.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check bench lab-report wheel-check lock clean venv
+.PHONY: help demo test unit check bench stalls lab-report wheel-check lock clean venv
 
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -34,6 +34,11 @@ check: venv ## format, lint, strict types, import rules
 bench: venv ## as root: what it costs, as a table and as JSON in benchmarks/results
 	@scripts/tools.sh test
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+stalls: venv ## as root: how well stalls are found in the lab, against captures, in eight minutes
+	@scripts/tools.sh demo
+	@test "$$(id -u)" = 0 || { echo "meshtop: the lab needs root; type: sudo make stalls" >&2; exit 1; }
+	@$(BIN)/python -m benchmarks.stalls $(BENCH_ARGS)
 
 lab-report: venv ## as root: what each overlay does to bulk TCP in the lab, in three minutes
 	@scripts/tools.sh demo
