@@ -122,6 +122,7 @@ class Stall(Value, frozen=True, kw_only=True):
     retransmitted_segs: int | None  # since the onset
     sampling_gap: bool  # readings are missing within it
     missing: tuple[str, ...]  # fields that this node cannot give
+    seen_by: Literal["sender", "receiver"] = "sender"
 
     @property
     def duration_s(self) -> float:
@@ -399,6 +400,8 @@ class StallDetector:
             end, resolution_s = _end(watched, reading, at)
             if watched.onset is not None and watched.gap_s > (end - watched.onset) / 2:
                 _add_cause(watched, CauseAt(at, "undetermined", False))
+            elif watched.causes and watched.causes[-1].cause == "delay" and _sent_again(watched.before, reading):
+                _add_cause(watched, CauseAt(at, "recovery", True))  # the timer was due, and what it sent again arrived
             found.append(self._record(id_, watched, end, resolution_s, "recovered"))
         elif step is Step.OPEN:
             early = _seen_too_late(watched, reading, at)
@@ -484,6 +487,10 @@ def _is_another(id_: SocketId, before: SocketReading, now: SocketReading) -> boo
     if now.inode and before.inode and now.inode != before.inode:
         return True
     return any((getattr(now, name) or 0) < (getattr(before, name) or 0) for name in _ONLY_RISE)
+
+
+def _sent_again(before: SocketReading, now: SocketReading) -> bool:
+    return (now.retrans_total or 0) > (before.retrans_total or 0)
 
 
 def _add_cause(watched: _Watched, news: CauseAt) -> bool:

@@ -389,6 +389,17 @@ def test_what_is_seen_at_the_end_of_a_wait_does_not_hide_what_explains_it() -> N
     assert [each.cause for each in stall.causes] == ["zero-window", "delay"]
 
 
+@pytest.mark.parametrize(("sent_again", "cause"), [(0, "delay"), (1, "recovery")])
+def test_what_was_sent_again_just_before_it_moved_was_no_mere_delay(sent_again: int, cause: str) -> None:
+    feed = Feed()
+    acked = flowing_until(feed, 1.0)
+    for at in (1.2, 1.4, 1.6):
+        feed.take(at, bytes_acked=acked, unacked=3, busy_ms=round(1000 * at), lastack_ms=round(1000 * (at - 1)))
+    feed.take(1.8, bytes_acked=acked + 1, unacked=3, busy_ms=1800, lastack_ms=5, retrans_total=sent_again)
+    (stall,) = feed.closed
+    assert stall.cause == cause
+
+
 def test_a_cause_that_is_over_before_the_wait_is_still_explains_it() -> None:
     """The outage is over and pings are answered; TCP waits for its timer."""
     assert causes_of_a_stall(["rto-no-ack", "blackout", "rto-no-ack", "rto-no-ack"]).cause == "blackout"
