@@ -236,7 +236,7 @@ class Engine:
             if is_worth_it(stall.stall.duration_s):
                 stalling.add(stall.key.node)
                 if stall.link is not None:
-                    stalling.add(stall.link.dst)
+                    stalling.update((stall.link.src, stall.link.dst))
         looks = {}
         for name, look in self._looks.items():
             record = self._nodes[name]

@@ -48,6 +48,8 @@ from meshtop.model import (
     PingReply,
     PingStarted,
     SocketChanges,
+    SocketId,
+    SocketReading,
 )
 from meshtop.parse.ss_fields import supported_fields
 
@@ -352,28 +354,27 @@ class NodeRecord:
         """Fold what the frame told of stalls into their records."""
         chains = boot.chains
         for stall in chains.found:
-            record, telling = self._recorded(boot, stall)
-            if telling:
-                yield stallbook.event(record)
+            yield from self._recorded(boot, stall)
         chains.found.clear()
         waits = chains.waits
         if waits is None or waits.at_s is None:
             return
         if boot is self.boot:
             self._neighbourhood.told(Seen(waits, boot.clock.operator_time(waits.at_s)))
-        for stall in waits.detector.open_stalls:
-            self._recorded(boot, stall)  # those that nothing new is told of have grown older
+        for stall in waits.open_stalls:
+            yield from self._recorded(boot, stall)  # those that nothing new is told of have grown older
         for number, record in list(self._open.items()):
             if not record.open:
                 del self._open[number]
             elif (other := self._other_end(record)) is not None:
                 record.receiver = other
 
-    def _recorded(self, boot: Boot, stall: Stall) -> tuple[StallRecord, bool]:
+    def _recorded(self, boot: Boot, stall: Stall) -> Iterator[StallEvent]:
+        if stall.seen_by == "receiver" and self._sender_is_seen(stall, boot.clock.operator_time(stall.end_uptime_s)):
+            return
         record, is_new, telling = self._book.take(self.node.name, boot.name, boot.clock, stall)
         if is_new:
-            record.link = self._attribution.place(stall.id).link
-            record.service = self._services.of(stall.id)
+            self._place(record)
             record.receiver = self._other_end(record)
             self.stalls.add(record)
             if record.link in self.links:
@@ -382,19 +383,43 @@ class NodeRecord:
             self._open[record.number] = record
         if record.process is None and stall.reading.inode is not None:
             record.process = self._process_of.get(stall.reading.inode)
-        return record, telling
+        if telling:
+            yield stallbook.event(record)
+
+    def _place(self, record: StallRecord) -> None:
+        """Where it stands. What a receiver sees is of the link towards it."""
+        socket = record.key.socket
+        link = self._attribution.place(socket).link
+        record.service = self._services.of(socket)
+        if record.stall.seen_by == "sender":
+            record.link = link
+            return
+        record.link = LinkKey(link.dst, link.src, link.path) if link is not None else None
+        local = canonical(socket.local)
+        record.path = next((path for path, address in self.node.address.items() if canonical(address) == local), None)
+
+    def _sender_is_seen(self, stall: Stall, at: float) -> bool:
+        """Its own socket tells more, and exactly."""
+        link = self._attribution.place(stall.id).link
+        return link is not None and self._mirror(stall.id, link.dst, at) is not None
 
     def _other_end(self, record: StallRecord) -> Mapping[str, object] | None:
         """The socket at the other end, where that node is seen now."""
-        other = self.others.get(record.link.dst) if record.link is not None else None
-        if other is None or other.boot is None or other.boot.newest is None or self.boot is None:
+        if record.link is None or record.stall.seen_by == "receiver":
             return None
-        theirs = other.boot.newest + other.boot.clock.correction_s
-        if abs(record.clock.operator_time(record.stall.end_uptime_s) - theirs) > _OTHER_END_S:
-            return None
-        id_ = record.key.socket
-        reading = other.boot.chains.reading_of((id_.peer, id_.peer_port, id_.local, id_.local_port))
+        reading = self._mirror(
+            record.key.socket, record.link.dst, record.clock.operator_time(record.stall.end_uptime_s)
+        )
         return stallbook.receiver_evidence(reading) if reading is not None else None
+
+    def _mirror(self, socket: SocketId, node: NodeName, at: float) -> SocketReading | None:
+        """The socket at the other end, as that node told of it at about that time."""
+        other = self.others.get(node)
+        if other is None or other.boot is None or other.boot.newest is None:
+            return None
+        if abs(other.boot.newest + other.boot.clock.correction_s - at) > _OTHER_END_S:
+            return None
+        return other.boot.chains.reading_of((socket.peer, socket.peer_port, socket.local, socket.local_port))
 
     def _crawls(self, boot: Boot) -> dict[LinkKey, str]:
         """The slowest flow of each link that crawls, in words."""

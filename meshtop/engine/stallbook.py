@@ -18,7 +18,7 @@ from meshtop.engine.clockmap import BootClock
 from meshtop.engine.snapshot import StallCause, StallEvent, StallFlow, StallView
 from meshtop.engine.stalls import CauseAt, Stall
 from meshtop.engine.timeseries import rfc3339
-from meshtop.model import LinkKey, NodeName, SocketId, SocketReading
+from meshtop.model import LinkKey, NodeName, PathName, SocketId, SocketReading
 
 KEPT = 500  # closed ones, for the screens
 KEPT_OF_ONE = 200  # closed ones of one link or node, for its figures
@@ -31,21 +31,23 @@ class Key(NamedTuple):
     node: NodeName
     boot: str
     socket: SocketId
-    acked: int
+    seen_by: str
+    stands_at: int
 
 
 class StallRecord:
     """One stall as it is known now. ``start`` and ``until`` are on the axis of its node; ``until`` is the end, or of an
     open one the newest reading."""
 
-    __slots__ = ("clock", "key", "link", "number", "process", "receiver", "service", "shown", "stall")
+    __slots__ = ("clock", "key", "link", "number", "path", "process", "receiver", "service", "shown", "stall")
 
     def __init__(self, number: int, key: Key, clock: BootClock, stall: Stall) -> None:
         self.number = number
         self.key = key
         self.clock = clock
         self.stall = stall
-        self.link: LinkKey | None = None
+        self.link: LinkKey | None = None  # of the waiting data
+        self.path: PathName | None = None  # where there is no link, but our end is known
         self.service = Service()
         self.process: str | None = None
         self.receiver: Mapping[str, Any] | None = None  # the other end's socket, as it was last seen meanwhile
@@ -76,12 +78,13 @@ class StallRecord:
 
     def _view(self) -> StallView:
         stall, id_ = self.stall, self.stall.id
+        by_sender = stall.seen_by == "sender"
         ended = None if self.open else rfc3339(self.clock.operator_time(stall.end_uptime_s))
         return StallView(
             id=f"s{self.number}",
-            src=self.key.node,
-            dst=self.link.dst if self.link is not None else None,
-            path=self.link.path if self.link is not None else None,
+            src=self.link.src if self.link is not None else self.key.node if by_sender else None,
+            dst=self.link.dst if self.link is not None else None if by_sender else self.key.node,
+            path=self.link.path if self.link is not None else self.path,
             node=self.key.node,
             flow=StallFlow(
                 local=_end(id_.local, id_.local_port),
@@ -123,7 +126,7 @@ class StallBook:
 
     def take(self, node: NodeName, boot: str, clock: BootClock, stall: Stall) -> tuple[StallRecord, bool, bool]:
         """The record of that stall, whether it is new, and whether there is something to tell."""
-        key = Key(node, boot, stall.id, stall.reading.bytes_acked or 0)
+        key = Key(node, boot, stall.id, stall.seen_by, _stands_at(stall))
         record = self._records.get(key)
         if record is None:
             self._number += 1
@@ -204,6 +207,11 @@ def share_pct(records: Iterable[StallRecord], after: float, upto: float) -> floa
     return 100 * total / (upto - after) if upto > after else 0.0
 
 
+def _stands_at(stall: Stall) -> int:
+    reading = stall.reading
+    return (reading.bytes_acked if stall.seen_by == "sender" else reading.bytes_received) or 0
+
+
 # ── What two probes tell of one stall ──
 
 
@@ -266,6 +274,7 @@ def receiver_evidence(reading: SocketReading) -> dict[str, Any]:
             "rmem_alloc": reading.skmem.rmem_alloc if reading.skmem is not None else None,
             "lastrcv_ms": reading.lastrcv_ms,
             "rcv_ooopack": reading.rcv_ooopack,
+            "rcv_wnd": reading.rcv_wnd,
         }
     )
 
@@ -300,7 +309,9 @@ def _evidence(stall: Stall, receiver: Mapping[str, Any] | None) -> dict[str, Any
         evidence["sampling_gap"] = True
     if stall.missing:
         evidence["missing"] = list(stall.missing)
-    if receiver is not None:
+    if stall.seen_by == "receiver":
+        evidence["receiver"] = receiver_evidence(reading)
+    elif receiver is not None:
         evidence["receiver"] = dict(receiver)
     return evidence
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from meshtop.engine.attribution import OwnConnections, Service, Services
 from meshtop.engine.crawl import Crawls
 from meshtop.engine.flows import WITHOUT_INFO
+from meshtop.engine.receivers import Receivers
 from meshtop.engine.stalls import Stall, StallDetector, State, Waiting
 from meshtop.model import PathName, SocketChanges, SocketId, SocketReading
 
@@ -39,6 +40,7 @@ class Waits:
         self._judge = judge
         self.detector = StallDetector(self._judged, supported)
         self.crawls = Crawls()
+        self.receivers = Receivers()
         self.at_s: float | None = None
         self._connecting: dict[SocketId, float] = {}  # since when
         self._full_size: dict[str, dict[int, float]] = {}  # peer → segment size → when such segments were last acked
@@ -51,6 +53,7 @@ class Waits:
         twin = Waits(self._own, self._services, self._judge, self.detector.supported)
         twin.detector = self.detector.fork(twin._judged)
         twin._connecting = dict(self._connecting)
+        twin.receivers = self.receivers.fork()
         twin._tunnel = dict(self._tunnel)
         twin._watched = dict(self._watched)
         return twin
@@ -84,14 +87,22 @@ class Waits:
             gone.update(id_ for id_ in self.detector.known if id_ not in seen)
             gone.update(id_ for id_ in self._connecting if id_ not in seen)
         found = self.detector.observe(at, followed, gone, period_s=period_s)
+        for reading in followed:
+            found += self.receivers.see(reading, at)
+        found += self.receivers.unchanged(seen, at)
         self.crawls.unchanged(seen, at, period_s)
         for id_ in gone:
+            found += self.receivers.gone(id_, at)
             self._connecting.pop(id_, None)
             self._tunnel.pop(id_, None)
             self._watched.pop(id_, None)
             self.crawls.forget(id_)
         self._tunnel_stalls.extend(stall for stall in found if stall.outcome != "open" and stall.id in self._tunnel)
         return found
+
+    @property
+    def open_stalls(self) -> list[Stall]:
+        return [*self.detector.open_stalls, *self.receivers.open_stalls]
 
     def _is_followed(self, reading: SocketReading) -> bool:
         if self.detector.state(reading.id) is not None:
@@ -110,6 +121,7 @@ class Waits:
         for id_ in [id_ for id_ in self.detector.known if id_[:4] in self._own]:
             self.detector.forget(id_)
             self.crawls.forget(id_)
+            self.receivers.gone(id_, 0.0)
             self._watched.pop(id_, None)
         for id_ in [id_ for id_ in self._connecting if id_[:4] in self._own]:
             del self._connecting[id_]

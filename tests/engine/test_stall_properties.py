@@ -108,7 +108,7 @@ def test_a_stall_is_told_once_and_never_where_there_was_none(case) -> None:
             or (stall.sampling_gap and stall.start_uptime_s < end and stall.end_uptime_s > start)
         ]  # fmt: skip
         assert fits, (stall.start_uptime_s, stall.end_uptime_s, flow.still)
-    acked = [record.key.acked for record in found]
+    acked = [record.key.stands_at for record in found]
     assert len(acked) == len(set(acked)) <= len(flow.still)
 
 
