@@ -433,6 +433,25 @@ def test_the_tunnels_own_socket_explains_the_flows_in_it(build):
     assert by_port["203.0.113.10:443"].path == "public"
 
 
+@pytest.mark.parametrize(("hub_seen", "hub_still"), [(True, True), (True, False), (False, True)])
+def test_between_two_edges_the_hubs_leg_counts_too(build, hub_seen, hub_still):
+    inner = Kernel([(START + 5.0, START + 9.0)], peer="10.10.10.3")
+    outer = Kernel(peer="203.0.113.10", port=443, local_port=7, cookie="7")
+    beyond = Kernel([(START + 5.0, START + 8.0)] if hub_still else (), peer="198.51.100.33", port=9999, local_port=443)
+    tale = Tale(build, inner, outer, mesh=tunnelled(build))
+    hub = build.Probe(node="a", name="probe-a", interval_s=0.2)
+    tale.s.receive(SessionChanged(at=tale.s.now, node="a", connection=1, phase="up"))
+    tale.begin()
+    while tale.s.uptime < START + 12.0:
+        if hub_seen:
+            there = build.full(beyond.read(tale.s.uptime))
+            told = tale.s.receive(hub.tell(tale.s.uptime, there))
+            assert all(event.flow.tunnel == "vpn" for event in told if isinstance(event, StallEvent))
+        tale.until(tale.s.uptime - START + 0.2)
+    closed = next(event for event in tale.closed if event.node == "e")
+    assert (closed.cause == "outer-stall") is (hub_seen and hub_still)
+
+
 def test_a_tunnel_that_moves_explains_nothing(build):
     inner = Kernel([(START + 5.0, START + 9.0)])
     outer = Kernel(peer="203.0.113.10", port=443, local_port=7, cookie="7")
