@@ -9,7 +9,7 @@ BEGIN {
   if (clock_ticks <= 0) clock_ticks = 100
   boot = first_line("/proc/sys/kernel/random/boot_id")
   gsub(/[^0-9a-f-]/, "", boot); if (boot == "") boot = "-"
-  LETTERS = "abcdefghijklmnopqrstuvwxyz"
+  for (i = 0; i < 25; i++) LETTER[i] = sprintf("%c", 97 + i)
   PID["awk"] = "self"
   SOURCE["m"] = "snmp"; SOURCE["t"] = "netstat"; SOURCE["d"] = "dev"; SOURCE["f"] = "softnet_stat"
   n = split(ENVIRON["MT_PINGS"], OLD, " ")
@@ -24,11 +24,12 @@ BEGIN {
   # ss writes in blocks, not in lines; what others say may stand within one of its lines, and begins with \001.
   mark = index($0, "\001")
   if (mark == 0) {
-    if (ticking) ss_line(held $0)
-    held = ""
+    if (!ticking) next
+    if (held != "") { $0 = held $0; held = "" }
+    if (one_line) { lines++; socket($0) } else half_line($0)
     next
   }
-  if (mark > 1) held = held substr($0, 1, mark - 1)
+  if (mark > 1 && ticking) held = held substr($0, 1, mark - 1)
   $0 = substr($0, mark + 1)
   if ($1 == "P") ping_line()
   else if ($1 == "T") begin_tick($2, $3)
@@ -121,55 +122,62 @@ function send_kept(key,   name) {
   }
 }
 
-# Letters skip tokens that stayed (a: none … y: 24, z: 25 and go on); then a number adds to the first number of the
-# next token, ~ replaces all from its first digit on, = the token, + puts one in before it, ! takes it out.
-function difference(old, new, named,   n, m, i, j, skip, out, o, c, po, pc, k) {
+# The value of a word begins behind its first colon, or where it has none at its first digit; before it is its name.
+# Letters skip words that stayed (a: none … y: 24, z: 25 and go on); then a number adds to the number at which the next
+# word's value begins, ~ replaces that value, = the word, + puts one in before it, ! takes it out.
+function difference(old, new, named,   n, m, i, d, from, out, o, c, p, q, k) {
   n = split(old, OLD, " "); m = split(new, NEW, " ")
-  i = j = 1; skip = 0; out = ""
-  while (i <= n || j <= m) {
-    if (i <= n && j <= m) {
-      o = OLD[i] ""; c = NEW[j] ""
-      if (o == c) { skip++; i++; j++; continue }
-      po = match(o, /[0-9]/) ? RSTART : length(o) + 1
-      pc = match(c, /[0-9]/) ? RSTART : length(c) + 1
-      for (; skip >= 25; skip -= 25) out = out "z"
-      out = out substr(LETTERS, skip + 1, 1); skip = 0
-      if (po == pc && substr(o, 1, po - 1) == substr(c, 1, pc - 1)) {
-        out = out value_change(substr(o, po), substr(c, pc)); i++; j++
-        continue
-      }
-      if (!named || j <= 3) { out = out "=" c " "; i++; j++; continue }
-      k = named_ahead(substr(c, 1, pc - 1), i + 1, n)
-      if (k == 0) { out = out "+" c " "; j++; continue }
-      for (; i < k; i++) out = out "!a"
-      out = substr(out, 1, length(out) - 1)
-      continue
+  i = from = 1; d = 0; out = ""
+  for (;;) {
+    while (i <= n && (OLD[i] "") == NEW[i + d]) i++
+    if (i > n && i + d > m) break
+    for (; i - from > 24; from += 25) out = out "z"
+    out = out LETTER[i - from]
+    from = i
+    if (i > n) { out = out "+" NEW[i + d++] " "; continue }
+    if (i + d > m) { out = out "!"; from = ++i; d--; continue }
+    o = OLD[i] ""; c = NEW[i + d] ""
+    p = index(o, ":"); if (p) p++; else p = match(o, /[0-9]/) ? RSTART : length(o) + 1
+    q = index(c, ":"); if (q) q++; else q = match(c, /[0-9]/) ? RSTART : length(c) + 1
+    if (p == q && substr(o, 1, p - 1) == substr(c, 1, p - 1)) {
+      out = out value_change(substr(o, p), substr(c, p))
+      from = ++i
+    } else if (!named || i + d <= 3) {
+      out = out "=" c " "
+      from = ++i
+    } else {
+      k = named_ahead(substr(c, 1, q - 1), i + 1, n)
+      if (k == 0) { out = out "+" c " "; d++; continue }
+      for (out = out "!"; ++i < k; out = out "a!") d--
+      d--
+      from = i
     }
-    for (; skip >= 25; skip -= 25) out = out "z"
-    out = out substr(LETTERS, skip + 1, 1); skip = 0
-    if (i > n) { out = out "+" NEW[j] " "; j++ } else { out = out "!"; i++ }
   }
   sub(/ $/, "", out)
   return out
 }
 
 function value_change(old, new,   width, d) {
-  match(new, /^[0-9]+/); width = RLENGTH
-  match(old, /^[0-9]+/)
-  if (width > 0 && width < 16 && RLENGTH > 0 && RLENGTH < 16 && substr(new, width + 1) == substr(old, RLENGTH + 1) \
-      && (width == 1 || substr(new, 1, 1) != "0") && (RLENGTH == 1 || substr(old, 1, 1) != "0")) {
+  # Most are plain numbers, and small enough to be written as they were read. Both are strings, and so compared.
+  if (int(new) "" == new && int(old) "" == old && new >= "0" && old >= "0") {
+    d = new - old
+  } else {
+    match(new, /^[0-9]+/); width = RLENGTH
+    match(old, /^[0-9]+/)
+    if (width < 1 || width > 15 || RLENGTH < 1 || RLENGTH > 15 || substr(new, width + 1) != substr(old, RLENGTH + 1) \
+        || (width > 1 && substr(new, 1, 1) == "0") || (RLENGTH > 1 && substr(old, 1, 1) == "0")) return "~" new " "
     d = substr(new, 1, width) - substr(old, 1, RLENGTH)
-    if (d < 1000000000 && d > -1000000000) return d ""
   }
-  return "~" new " "
+  return d < 1000000000 && d > -1000000000 ? d "" : "~" new " "
 }
 
-function named_ahead(name, from, to,   k) {
+function named_ahead(name, from, to,   k, o, p) {
   if (name == "") return 0
   if (to > from + 11) to = from + 11
   for (k = from; k <= to; k++) {
-    match(OLD[k], /[0-9]/)
-    if ((RSTART ? substr(OLD[k], 1, RSTART - 1) : OLD[k] "") == name) return k
+    o = OLD[k] ""
+    p = index(o, ":"); if (p) p++; else p = match(o, /[0-9]/) ? RSTART : length(o) + 1
+    if (substr(o, 1, p - 1) == name) return k
   }
   return 0
 }
@@ -183,9 +191,10 @@ function at_rest(line,   m, s, p, head) {
     head = substr(line, 1, m)
     gsub(/  +/, " ", head)
     if (index(head, "timer:(keepalive,")) sub(/keepalive,[^,]*,/, "keepalive,", head)
-    p = substr(line, p)
-    sub(/ +$/, "", p)
-    return head substr(line, m + 1, s - m) p
+    # Padding at the end, as much as the longest line needs.
+    line = head substr(line, m + 1, s - m) substr(line, p)
+    if (p = index(line, "  ")) line = substr(line, 1, p)
+    return line
   }
   gsub(/[ \t]+/, " ", line)
   sub(/ $/, "", line)
@@ -194,24 +203,24 @@ function at_rest(line,   m, s, p, head) {
   return line
 }
 
-function socket(line,   still, name, slot, sent) {
+function socket(line,   still, name, slot, sent, at) {
   total++
   still = at_rest(line)
-  if (still in AT_REST) {
-    slot = AT_REST[still]
+  slot = AT_REST[still]
+  if (slot != "") {
     SEEN[slot] = seq
     if (!key) return
   } else {
     split(line, NEW, " ")
     name = NEW[4] " " NEW[5]
-    sent = match(line, / segs_out:[0-9]+/) ? substr(line, RSTART + 10, RLENGTH - 10) + 0 : 0
+    sent = (at = index(line, " segs_out:")) ? substr(line, at + 10, 12) + 0 : 0
     # A counter that went back: closed, and the same ports opened again, between two ticks.
     if ((name in SLOT) && sent < SENT[SLOT[name]]) forget(SLOT[name])
     if (name in SLOT) {
       slot = SLOT[name]
       delete AT_REST[STILL[slot]]
     } else {
-      if (live >= most) { over = 1; return }
+      if (live >= most) { over = 1; delete AT_REST[still]; return }
       slot = ++slots
       SLOT[name] = slot; NAME[slot] = name; live++; unknown++
     }
@@ -221,13 +230,21 @@ function socket(line,   still, name, slot, sent) {
   changed[++changes] = slot
 }
 
-function send_socket(slot,   line) {
+function send_socket(slot,   line, at, end, memory) {
   line = LINE[slot]
   delete LINE[slot]
-  gsub(/[ \t]+/, " ", line)
-  sub(/ send [0-9.KMGT]+bps/, "", line)
-  sub(/ $/, "", line)
-  gsub(/,/, " ,", line)
+  # What follows from cwnd, mss and rtt need not be sent.
+  if (at = index(line, " send ")) {
+    end = index(substr(line, at + 6), " ")
+    line = substr(line, 1, at - 1) (end ? substr(line, at + 5 + end) : "")
+  }
+  # Of these nine numbers seldom more than two change: they are words of their own.
+  if (at = index(line, " skmem:")) {
+    end = index(substr(line, at), ")")
+    memory = substr(line, at, end)
+    gsub(/,/, " ,", memory)
+    line = substr(line, 1, at - 1) memory substr(line, at + end)
+  }
   send("s", slot, line DETAILS[slot])
 }
 
@@ -235,10 +252,9 @@ function begin_sockets() {
   total = 0; over = 0; changes = 0; unknown = 0; lines = 0; joined = ""
 }
 
-function ss_line(line) {
+# Two lines a socket, and from a very old ss a header.
+function half_line(line) {
   lines++
-  if (one_line) { socket(line); return }
-  # Two lines a socket, and in very old ones a header.
   if (line ~ /^[ \t]/) { joined = joined line; return }
   if (joined != "" && substr(joined, 1, 6) != "State ") socket(joined)
   joined = line
@@ -278,8 +294,6 @@ function identify(   line, name, text, slot, id, before) {
   while ((ss_owners | getline line) > 0) {
     if (!match(line, / (uid:[0-9]+ )?ino:[0-9]+ sk:[0-9a-f]+/)) continue
     text = substr(line, RSTART)
-    gsub(/,/, " ,", text)
-    sub(/ +$/, "", text)
     line = substr(line, 1, RSTART - 1)
     split(line, NEW, " ")
     name = NEW[4] " " NEW[5]
@@ -377,6 +391,7 @@ function begin_tick(asked, interval,   name) {
   seq++
   key = force || (now - last_key) * 100 >= key_cs
   if (key) { force = 0; last_key = now; for (name in ROW) delete ROW[name] }
+  held = ""
   begin_sockets()
 }
 

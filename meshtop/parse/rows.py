@@ -20,7 +20,7 @@ MAX_TAKEN = 64 * 1024 * 1024
 
 _LINE = re.compile(r"([a-z])([0-9a-z_]{1,20})([-= ])(.*)", re.DOTALL)
 _BLANKS = re.compile(r"[ \t]+")
-_FIRST_DIGIT = re.compile(r"[0-9]")
+_DIGIT = re.compile(r"[0-9]")
 _NUMBER = re.compile(r"[0-9]{1,15}")
 # Letters skip; then a number to add, or an edit whose text ends at the next blank, or a deletion.
 _OPERATION = re.compile(r"(z*[a-y])(?:(-?[0-9]{1,10})|([~=+])([^ ]*)(?: |$)|(!))")
@@ -106,7 +106,7 @@ def edited(old: list[str], change: str) -> list[str]:
             if number is not None:
                 new.append(_added(word, int(number)))
             elif edit == "~":
-                new.append(_before_digits(word) + text)
+                new.append(word[: _value_at(word)] + text)
             elif edit == "=":
                 new.append(text)
         else:
@@ -117,13 +117,16 @@ def edited(old: list[str], change: str) -> list[str]:
     return new
 
 
-def _before_digits(word: str) -> str:
-    match = _FIRST_DIGIT.search(word)
-    return word[: match.start()] if match else word
+def _value_at(word: str) -> int:
+    colon = word.find(":")
+    if colon >= 0:
+        return colon + 1
+    digit = _DIGIT.search(word)
+    return digit.start() if digit else len(word)
 
 
 def _added(word: str, number: int) -> str:
-    match = _NUMBER.search(word)
+    match = _NUMBER.match(word, _value_at(word))
     if match is None:
         raise ParseError(f"no number to add to in {clean(word, 40)}")
     return f"{word[: match.start()]}{int(match.group()) + number}{word[match.end() :]}"
