@@ -21,18 +21,19 @@ _RECEIVING = frozenset(("ESTAB", "FIN-WAIT-1", "FIN-WAIT-2"))
 
 
 class _Standing:
-    __slots__ = ("cause", "last_at", "reading", "since", "told")
+    __slots__ = ("cause", "last_at", "period_s", "reading", "since", "told")
 
     def __init__(self, reading: SocketReading, at: float, since: float, cause: str) -> None:
         self.reading = reading
         self.last_at = at
+        self.period_s = 0.0  # since the reading before
         self.since = since
         self.cause = cause
         self.told = False
 
     def copy(self) -> _Standing:
         twin = _Standing(self.reading, self.last_at, self.since, self.cause)
-        twin.told = self.told
+        twin.period_s, twin.told = self.period_s, self.told
         return twin
 
 
@@ -79,15 +80,15 @@ class Receivers:
 
     @property
     def open_stalls(self) -> list[Stall]:
-        return [_stall(known, known.last_at, 0.0, "open") for known in self._standing.values() if known.told]
+        return [_stall(known, known.last_at, known.period_s, "open") for known in self._standing.values() if known.told]
 
     def _grown(self, known: _Standing, at: float) -> list[Stall]:
-        before_s, known.last_at = known.last_at, at
+        known.period_s, known.last_at = at - known.last_at, at
         rtt_s = max(known.reading.rcv_rtt_ms or 0.0, known.reading.srtt_ms or 0.0) / 1000
         if known.told or at - known.since < max(_AFTER_S, _AFTER_RTTS * rtt_s):
             return []
         known.told = True
-        return [_stall(known, at, at - before_s, "open")]
+        return [_stall(known, at, known.period_s, "open")]
 
 
 def _sign(reading: SocketReading) -> str | None:

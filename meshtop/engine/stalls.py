@@ -238,6 +238,7 @@ class StallDetector:
         self.supported = supported
         self._watched: dict[SocketId, _Watched] = {}
         self._active: set[SocketId] = set()  # those that are not idle
+        self._period_s = 0.0  # of the newest frame
         self._beginnings: dict[SocketId, _Beginning] | None = None  # None: no frame was taken in
 
     def fork(self, judge: Judge) -> StallDetector:
@@ -246,6 +247,7 @@ class StallDetector:
         twin = StallDetector(judge, self.supported)
         twin._watched = {id_: watched.copy() for id_, watched in self._watched.items()}
         twin._active = set(self._active)
+        twin._period_s = self._period_s
         return twin
 
     @property
@@ -260,7 +262,7 @@ class StallDetector:
     @property
     def open_stalls(self) -> tuple[Stall, ...]:
         return tuple(
-            self._record(id_, watched, watched.last_at, 0.0, "open")
+            self._record(id_, watched, watched.last_at, self._period_s, "open")
             for id_, watched in ((id_, self._watched[id_]) for id_ in self._active)
             if watched.state is State.STALLED
         )
@@ -282,6 +284,7 @@ class StallDetector:
         Sockets of earlier frames that are in neither list stood still. ``period_s`` is the sampling interval in force;
         a longer silence than ``GAP_PERIODS`` of them counts as a gap.
         """
+        self._period_s = period_s
         found: list[Stall] = []
         touched: set[SocketId] = set()
         asked: list[SocketId] = []  # judged once all are read: the causes look at other sockets too

@@ -130,6 +130,7 @@ def test_one_stall_from_its_opening_to_its_end(build):
     assert stall.flow.process == "iperf3"
     assert (stall.outcome, stall.end) == ("open", None)
     assert stall.duration_s == pytest.approx(2.0, abs=0.01)
+    assert stall.resolution_s == pytest.approx(0.2, abs=0.01)
     assert (stall.evidence["unacked"], stall.evidence["backoff"]) == (10, 3)
     link = tale.s.link()
     assert (link.stalls, link.stalled_now, link.state) == (1, True, "stalled")
