@@ -37,6 +37,9 @@ from benchmarks.stall_score import (
 )
 from benchmarks.table import Figure, Table, median, percentile
 from meshtop.lab import registry
+from meshtop.lab.capture import CaptureError
+from meshtop.lab.netns import LabError
+from meshtop.lab.play import TrafficError
 
 RATES_HZ = (10, 5, 1)
 LEAST_S = (1.0, 0.5)
@@ -230,16 +233,20 @@ async def _play(
 ) -> list[Result]:
     places = asyncio.Semaphore(options.jobs)
 
-    async def play(case: Case, seed: int) -> Result:
+    async def play(case: Case, seed: int) -> Result | None:
         place = folder / f"{case.name}-{seed}"
-        async with places:
-            await stall_record.record(case.name, case.scenario, seed, options.seconds or case.seconds, place)
+        try:
+            async with places:
+                await stall_record.record(case.name, case.scenario, seed, options.seconds or case.seconds, place)
+        except (LabError, TrafficError, CaptureError, OSError) as error:  # the others can still be told
+            print(f"{case.name} (seed {seed}) failed: {error or type(error).__name__}", file=sys.stderr, flush=True)
+            return None
         print(f"{case.name} (seed {seed}) is over", file=sys.stderr, flush=True)
         return await asyncio.get_running_loop().run_in_executor(judges, evaluate, place, options.directly)
 
     async with asyncio.TaskGroup() as tasks:
         playing = [tasks.create_task(play(case, seed)) for case, seed in runs]
-    return [task.result() for task in playing]
+    return [result for task in playing if (result := task.result()) is not None]
 
 
 def judge_again(folder: Path, names: Sequence[str], directly: bool = False) -> list[Result]:
@@ -295,6 +302,8 @@ def main() -> int:
         for result in results:
             print("".join(f"{line}\n" for line in complaints(result, hertz, least_s)), end="")
     broken = promises_broken(results, known)
+    if options.again is None and len(results) < len(chosen) * options.seeds:
+        broken.append(f"{len(chosen) * options.seeds - len(results)} runs failed")
     print(f"\nnot as promised: {'; '.join(broken)}" if broken else "\nas promised")
     return 1 if broken else 0
 

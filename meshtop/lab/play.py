@@ -121,5 +121,6 @@ async def _stop(process: Process) -> None:
     try:
         await asyncio.wait_for(process.wait(), STOP_S)
     except TimeoutError:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):  # it ended at this very moment
+            process.kill()
         await process.wait()
