@@ -239,7 +239,8 @@ async def _play(
             async with places:
                 await stall_record.record(case.name, case.scenario, seed, options.seconds or case.seconds, place)
         except (LabError, TrafficError, CaptureError, OSError) as error:  # the others can still be told
-            print(f"{case.name} (seed {seed}) failed: {str(error) or type(error).__name__}", file=sys.stderr, flush=True)
+            why = str(error) or type(error).__name__
+            print(f"{case.name} (seed {seed}) failed: {why}", file=sys.stderr, flush=True)
             return None
         print(f"{case.name} (seed {seed}) is over", file=sys.stderr, flush=True)
         return await asyncio.get_running_loop().run_in_executor(judges, evaluate, place, options.directly)
