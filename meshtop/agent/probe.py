@@ -20,6 +20,7 @@ LEASE_S = 75.0  # with the polling of the node's keeper (4 s) well within 90 s
 POLL_S = 4.0  # how often the keeper looks whether the others live: an orphan is gone within 5 s
 BEAT_S = 10.0
 RARE_BEAT_S = 60.0
+RETRY_S = 20.0  # until a ping that ended is tried again
 KEY_FRAME_S = 60.0  # a recording that is opened in the middle shows nothing for longer than this
 MAX_SOCKETS = 4000  # with about 700 bytes each, a key frame stays within framing.MAX_FRAME
 MIN_INTERVAL_S = 0.1
@@ -54,6 +55,7 @@ class ProbePlan(Value, frozen=True, kw_only=True):
     beat_s: float = BEAT_S
     rare_beat_s: float = RARE_BEAT_S
     key_frame_s: float = KEY_FRAME_S
+    retry_s: float = RETRY_S
     lease_s: float = LEASE_S
     poll_s: float = POLL_S
     max_sockets: int = MAX_SOCKETS
@@ -206,6 +208,7 @@ def _preamble(plan: ProbePlan) -> bytes:
     values = {
         "MT_PROBE": secrets.token_hex(8),
         "MT_INTERVAL": str(_hundredths(_checked_interval(plan.interval_s))),
+        "MT_RETRY": str(_hundredths(plan.retry_s)),
         "MT_LEASE": str(_hundredths(plan.lease_s)),
         "MT_POLL": str(_hundredths(plan.poll_s)),
         "MT_BEAT": str(_hundredths(plan.beat_s)),

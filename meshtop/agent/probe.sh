@@ -98,6 +98,12 @@ run_ticker() {
   kill $!
 }
 
+# $1, or where sleep knows whole seconds only the next of those.
+set_interval() {
+  interval=$1
+  [ "$sleep_fractions" ] || interval=$((($1 + 99) / 100 * 100))
+}
+
 start_ticker() {
   run_ticker &
   ticker=$!
@@ -147,7 +153,7 @@ tend_pings() {
     eval "tagger=\$tagger_$1 since=\$since_$1"
     if [ "$tagger" ]; then
       kill -0 $tagger && continue
-      [ $((now - since)) -lt 2000 ] && continue
+      [ $((now - since)) -lt $MT_RETRY ] && continue
       set -- "$1" "$2" "$3" "$4" 0
     fi
     run_ping "$@"
@@ -233,7 +239,7 @@ run_main() {
   keeper=$!
   printf '\001C top %s\n\001C main %s\n\001C keeper %s\n' $top $main $keeper
   printf '\001X ss %s\n' "$ss_problem"
-  [ "$sleep_fractions" ] || printf '\001X sleep knows whole seconds only: no interval under 1 s\n'
+  [ "$sleep_fractions" ] || printf '\001X sleep sleep: whole seconds only, so no interval under 1 s\n'
   start_ticker
   trap die HUP INT TERM
   while IFS= read -r line <&3; do
@@ -245,7 +251,7 @@ run_main() {
       f) printf '\001F \n' ;;
       i\ *[!0-9]*) ;;
       i\ [1-9]*)
-        interval=${line#i }
+        set_interval "${line#i }"
         kill $ticker # it goes when ss has written its last line
         wait $ticker
         start_ticker
@@ -256,7 +262,7 @@ run_main() {
 }
 
 sleep 0.01 2>/dev/null && sleep_fractions=1 || sleep_fractions=
-interval=$MT_INTERVAL
+set_interval "$MT_INTERVAL"
 ping_life=3600
 [ "$own" ] || ping_life=60
 awk=

@@ -183,3 +183,33 @@ def test_ticks_hold_their_pace(node):
     # The phase is kept: a drift of 5 ms a tick would be seen.
     phase = (last.uptime_s - first.uptime_s) % 0.2
     assert min(phase, 0.2 - phase) < 0.06
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_a_ping_that_ended_is_tried_again(node, shell):
+    node.shell = shell
+    # BusyBox's shell would rather take its own ping than one that it finds.
+    target = "192.0.2.1" if shell != "busybox" else "203.0.113.1"
+    if shell != "busybox":
+        node.script("ping", "#!/bin/sh\necho ping: broken >&2\nexit 2\n")
+    ping = PingPlan(target=target, payload_bytes=56, interval_s=1.0)
+    probe = node.start(ProbePlan(interval_s=0.2, pings=(ping,), addresses=(HERE,), retry_s=2.0, poll_s=0.5))
+    probe.until(lambda: len(probe.events(PingStarted)) == 3)
+    first, second, third = probe.events(PingStarted)
+    assert 1.9 <= second.uptime_s - first.uptime_s < 4
+    assert 1.9 <= third.uptime_s - second.uptime_s < 4
+    ends = [event for event in probe.events(PingProblem) if event.ended]
+    assert len(ends) >= 2
+    assert "ping: " in ends[0].text
+
+
+def test_a_sleep_of_whole_seconds_only(node):
+    node.script("sleep", f'#!/bin/sh\ncase $1 in *.*) exit 1 ;; esac\nexec {node.real("sleep")} "$@"\n')
+    probe = node.start(ProbePlan(interval_s=0.2, addresses=(HERE,)))
+    first = probe.next_frame()
+    second = probe.next_frame()
+    assert first.interval_s == second.interval_s == 1.0
+    assert second.uptime_s - first.uptime_s == pytest.approx(1.0, abs=0.2)
+    assert "whole seconds" in probe.problems["sleep"]
+    probe.send(set_interval(1.5))
+    assert probe.frame_with(lambda frame: frame.interval_s != 1.0).interval_s == 2.0
