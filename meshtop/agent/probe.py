@@ -29,7 +29,8 @@ MAX_INTERVAL_S = 60.0
 SMALL_PAYLOAD = 56  # ping's own default; VPNs that favour small ICMP let it pass ahead of bulk
 FULL_PAYLOAD = 1200  # goes the way of bulk data, and under every sane MTU
 PROBE_SHARE = 0.01  # of the nominal line, in either direction
-PROBE_HEADERS = 28 + 40 + 60  # bytes beside the payload: IPv4 and ICMP, 20 more for IPv6 and layer 2, a tunnel's own
+PROBE_HEADERS = 28  # bytes beside the payload: IPv4 and ICMP; IPv6 has 20 more
+TUNNEL_HEADERS = 60  # what an overlay adds at most: an outer IPv4 and UDP header, its own, an inner Ethernet header
 MAX_PROBES_PER_S = 10.0  # one probe costs the node 0.4 ms of CPU: the pings stay under half a percent of a core
 MAX_PINGS = 128  # processes
 
@@ -100,23 +101,27 @@ def _slowings(mesh: Mesh) -> dict[str, float]:
     Its own probes and its answers to the others' go out by the same line, and as many come in; so both directions carry
     the sum. A pair goes at the pace of the slower of its two ends, so that neither line carries more than its share.
     """
-    per_target = [(SMALL_PAYLOAD, mesh.ping_s), (FULL_PAYLOAD, mesh.ping_full_s)]
-    target_bps = sum(8 * (payload + PROBE_HEADERS) / interval for payload, interval in per_target)
-    target_rate = sum(1 / interval for _, interval in per_target)
-    own = dict.fromkeys((node.name for node in mesh.nodes), 0)
-    foreign = dict(own)
+    series = [(SMALL_PAYLOAD, mesh.ping_s), (FULL_PAYLOAD, mesh.ping_full_s)]
+    target_rate = sum(1 / interval for _, interval in series)
+    bps = dict.fromkeys((node.name for node in mesh.nodes), 0.0)
+    rate = dict(bps)
     for path in mesh.paths:
         members = [node for node in mesh.nodes if path.name in node.address]
         reachable = {node.name for node in members if path.name not in node.nat}
+        headers = PROBE_HEADERS + (TUNNEL_HEADERS if path.kind == "overlay" else 0)
+        if any(":" in node.address[path.name] for node in members):
+            headers += 20
+        pair_bps = sum(8 * (payload + headers) / interval for payload, interval in series)
         for node in members:
-            own[node.name] += len(reachable - {node.name})
-            foreign[node.name] += len(members) - 1 if node.name in reachable else 0
+            own = len(reachable - {node.name})
+            foreign = len(members) - 1 if node.name in reachable else 0
+            bps[node.name] += (own + foreign) * pair_bps
+            rate[node.name] += own * target_rate
     slowings = {}
     for node in mesh.nodes:
         lines = [line for line in (node.up_bps, node.down_bps) if line]
-        bps = (own[node.name] + foreign[node.name]) * target_bps
-        by_line = bps / (PROBE_SHARE * min(lines)) if lines else 0.0
-        slowings[node.name] = max(1.0, by_line, own[node.name] * target_rate / MAX_PROBES_PER_S)
+        by_line = bps[node.name] / (PROBE_SHARE * min(lines)) if lines else 0.0
+        slowings[node.name] = max(1.0, by_line, rate[node.name] / MAX_PROBES_PER_S)
     return slowings
 
 
