@@ -29,6 +29,7 @@ from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
 from meshtop.ui.screens.log import LogScreen
 from meshtop.ui.screens.overview import OverviewScreen
+from meshtop.ui.screens.stalls import StallsScreen
 from meshtop.ui.source import Source
 
 INTERRUPTED = 130  # exit code after a signal or ctrl+c
@@ -215,6 +216,9 @@ class MeshtopApp(App[None]):
 
     def action_log_screen(self) -> None:
         self.push_screen(LogScreen())
+
+    def action_stalls_screen(self) -> None:
+        self.push_screen(StallsScreen())
 
     async def action_back(self) -> None:
         await self.pop_screen()

@@ -47,6 +47,7 @@ class Glyphs:
     name: Literal["unicode", "ascii"]
     states: Mapping[str, str]
     bars: str  # eight levels, low to high
+    strips: Mapping[str, str]  # what the flows of a link did within a second
     lost: str
     gap: str
     frame: Frame
@@ -146,7 +147,9 @@ UNICODE = Glyphs(
         "ok": "●", "degraded": "▲", "lossy": "◆", "stalled": "■", "down": "✕", "no-data": "?", "idle": "·",
         "stale": "?", "up": "●", "connecting": "○", "silent": "?",
     },
-    bars="▁▂▃▄▅▆▇█", lost="×", gap=" ",
+    bars="▁▂▃▄▅▆▇█",
+    strips={"no-data": "?", "idle": "·", "sending": "▁", "retransmitting": "▒", "stalled": "█"},
+    lost="×", gap=" ",
     frame=Frame("╭", "╮", "╯", "╰", "─", "│"),
     bracket=("[", "]"), tall_bracket=("┌│└", "┐│┘"),
     self_link="─", mark="╎", pause="❚❚", ellipsis="…",
@@ -158,7 +161,9 @@ ASCII = Glyphs(
         "ok": "o", "degraded": "!", "lossy": "%", "stalled": "#", "down": "X", "no-data": "?", "idle": ".",
         "stale": "?", "up": "o", "connecting": "~", "silent": "?",
     },
-    bars="_.-=+*&@", lost="x", gap=" ",
+    bars="_.-=+*&@",
+    strips={"no-data": "?", "idle": ".", "sending": "_", "retransmitting": "%", "stalled": "#"},
+    lost="x", gap=" ",
     frame=Frame("+", "+", "+", "+", "-", "|"),
     bracket=("[", "]"), tall_bracket=("[[[", "]]]"),
     self_link="-", mark=":", pause="||", ellipsis="~",

@@ -13,14 +13,15 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Scope = Literal["everywhere", "overview", "log", "dialog"]
+Scope = Literal["everywhere", "overview", "log", "stalls", "dialog"]
 Group = Literal["everywhere", "go", "act"]
 
 # Scopes whose keys are live at the same time. A dialog takes the keyboard for itself.
 _TOGETHER: Mapping[Scope, frozenset[Scope]] = {
-    "everywhere": frozenset({"everywhere", "overview", "log"}),
+    "everywhere": frozenset({"everywhere", "overview", "log", "stalls"}),
     "overview": frozenset({"everywhere", "overview"}),
     "log": frozenset({"everywhere", "log"}),
+    "stalls": frozenset({"everywhere", "stalls"}),
     "dialog": frozenset({"dialog"}),
 }
 
@@ -52,6 +53,8 @@ KEYS: tuple[Key, ...] = (
     Key("metric.stall", ("5",), "overview", "go", "screen.metric('stall')", "metric", "Stalls", 3),
     Key("path.next", ("p",), "overview", "go", "screen.next_path", "path",
         "Next path; all side by side where they fit", 6),
+    Key("stalls.open", ("t",), "overview", "go", "app.stalls_screen", "stalls",
+        "Every stall, with cause and evidence", 6),
     Key("log.open", ("l",), "overview", "go", "app.log_screen", "log", "The whole log", 9),
     Key("mark.add", ("m",), "everywhere", "act", "app.mark", "mark", "Put a mark into the log, with a few words", 7),
     Key("log.close", ("escape", "l"), "log", "go", "app.back", "back", "Back to the overview", 3),
@@ -60,6 +63,13 @@ KEYS: tuple[Key, ...] = (
     Key("log.page_up", ("pageup",), "log", "go", "screen.scroll_page(-1)", "page", "Scroll by a page"),
     Key("log.page_down", ("pagedown",), "log", "go", "screen.scroll_page(1)", "page", "Scroll by a page"),
     Key("log.end", ("end",), "log", "go", "screen.follow", "newest", "The newest lines, and follow them"),
+    Key("stalls.close", ("escape", "t"), "stalls", "go", "app.back", "back", "Back to the overview", 3),
+    Key("stalls.pick", ("enter",), "stalls", "go", "screen.pick", "its link", "Back to the overview, on that link", 4),
+    Key("stalls.up", ("up",), "stalls", "go", "screen.move(-1)", "select", "Select a stall", 4),
+    Key("stalls.down", ("down",), "stalls", "go", "screen.move(1)", "select", "Select a stall", 4),
+    Key("stalls.page_up", ("pageup",), "stalls", "go", "screen.move_page(-1)", "page", "Move by a page"),
+    Key("stalls.page_down", ("pagedown",), "stalls", "go", "screen.move_page(1)", "page", "Move by a page"),
+    Key("stalls.newest", ("home",), "stalls", "go", "screen.newest", "newest", "The newest stall, and follow it", 6),
     Key("app.quit", ("q",), "everywhere", "everywhere", "app.quit", "quit", "Leave meshtop", 2),
     Key("app.interrupt", ("ctrl+c",), "everywhere", "everywhere", "app.interrupt", "interrupt",
         "Leave meshtop as interrupted (exit code 130)"),
@@ -77,9 +87,9 @@ KEYS: tuple[Key, ...] = (
 
 _SIGNS = {
     "question_mark": "?", "plus": "+", "minus": "-", "space": "␣", "up": "↑", "down": "↓", "left": "←", "right": "→",
-    "escape": "esc", "pageup": "pgup", "pagedown": "pgdn",
+    "escape": "esc", "pageup": "pgup", "pagedown": "pgdn", "enter": "⏎",
 }  # fmt: skip
-_NAMES = {"space": "space"}  # in the help there is room for the word
+_NAMES = {"space": "space", "enter": "enter"}  # in the help there is room for the word
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,12 @@ TALL_CELL = 9
 LINE_CELL = 6
 GLYPH_CELL = 1
 WIDEST_CELL = 24
-ROOM_BELOW = 12  # lines for nodes and log that are worth more than blank lines between rows
+ROOM_BELOW = 20  # lines for stalls, nodes and log that are worth more than blank lines between rows
+STALLS_FROM = (120, 32)  # a strip of seconds needs width, and the matrix comes first
+STALLS_LINES = 5  # axis, three links, marks
+FEWEST_STALLS_LINES = 3
+MOST_STALLS_LINES = 10
+LOG_WITH_STALLS = 3  # entries that are worth more than the nodes: these stand beside their links too
 SEPARATOR = 2  # cells between matrices side by side
 SIDE_WIDTH = 40
 LINK_PANEL_LINES = 26  # what the side panel says about one pair with two paths
@@ -66,6 +71,7 @@ class Plan:
     matrix: int = 0
     worst: int = 0
     link: int = 0
+    stalls: int = 0
     nodes: int = 0
     attention: int = 0
     log: int = 0
@@ -110,9 +116,10 @@ def _plan(
     if shown_paths > 1 and grid.kind == "glyph" and nodes <= MOST_NODES_WITH_FIGURES:
         one = _plan(width, height, notice, nodes, 1, all_paths, longest_name)
         return replace(one, paths_fit=False)
+    strips = width >= STALLS_FROM[0] and height >= STALLS_FROM[1]
     if side:
-        return _wide_plan(body, frame, framed, side, grid, nodes)
-    return _narrow_plan(body, frame, framed, grid, nodes, all_paths)
+        return _wide_plan(body, frame, framed, side, grid, nodes, strips)
+    return _narrow_plan(body, frame, framed, grid, nodes, all_paths, strips)
 
 
 def plan_without_nodes(width: int, height: int, notice: bool = False) -> Plan:
@@ -147,25 +154,40 @@ def _matrix_height(grid: Grid, frame: int, nodes: int) -> int:
     return frame + 1 + nodes * grid.rows - grid.gap
 
 
-def _wide_plan(body: int, frame: int, framed: bool, side: int, grid: Grid, nodes: int) -> Plan:
+def _wide_plan(body: int, frame: int, framed: bool, side: int, grid: Grid, nodes: int, strips: bool) -> Plan:
     matrix = min(_matrix_height(grid, frame, nodes), body)
-    node_lines, log, spare = _stack(body - matrix, frame + 1 + nodes, frame + 1)
+    stalls = _stalls(body - matrix, frame, nodes) if strips else 0
+    node_lines, log, spare = _stack(body - matrix - stalls, frame + 1 + nodes, frame + 1)
     link = min(LINK_PANEL_LINES + frame, body)
     attention = body - link if body - link >= frame + 2 else 0
     return Plan(
         mode="grid", framed=framed, side=side, grid=grid, matrix=matrix + spare, link=body - attention,
-        nodes=node_lines, attention=attention, log=log,
+        stalls=stalls, nodes=node_lines, attention=attention, log=log,
     )  # fmt: skip
 
 
-def _narrow_plan(body: int, frame: int, framed: bool, grid: Grid, nodes: int, paths: int) -> Plan:
+def _narrow_plan(body: int, frame: int, framed: bool, grid: Grid, nodes: int, paths: int, strips: bool) -> Plan:
     link = frame + 2 + paths
     matrix = min(_matrix_height(grid, frame, nodes), max(body - link, frame + 6))  # more rows than that scroll
     matrix = min(matrix, body)
     if matrix + link > body:
         link = 0
-    node_lines, log, spare = _stack(body - matrix - link, frame + 1 + nodes, frame + 1)
-    return Plan(mode="grid", framed=framed, grid=grid, matrix=matrix + spare, link=link, nodes=node_lines, log=log)
+    stalls = _stalls(body - matrix - link, frame, nodes) if strips else 0
+    node_lines, log, spare = _stack(body - matrix - link - stalls, frame + 1 + nodes, frame + 1)
+    return Plan(
+        mode="grid", framed=framed, grid=grid, matrix=matrix + spare, link=link, stalls=stalls, nodes=node_lines,
+        log=log,
+    )  # fmt: skip
+
+
+def _stalls(room: int, frame: int, nodes: int) -> int:
+    """Lines for the strips: beside nodes and log where there is room for all, before the nodes where there is not."""
+    rest = frame + LOG_WITH_STALLS
+    beside = room - rest - (frame + 1 + nodes)
+    if beside >= frame + STALLS_LINES:
+        return frame + min(max(beside - frame - LOG_WITH_STALLS, STALLS_LINES), MOST_STALLS_LINES)
+    instead = min(room - rest, frame + STALLS_LINES)
+    return instead if instead >= frame + FEWEST_STALLS_LINES else 0
 
 
 def _stack(room: int, nodes: int, log_least: int) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from meshtop.engine.snapshot import LinkView
 from meshtop.model import Thresholds
-from meshtop.units import UNKNOWN, format_ms, format_pct, format_rate
+from meshtop.units import UNKNOWN, format_age, format_ms, format_pct, format_rate
 
 MetricName = Literal["rtt", "rate", "retx", "loss", "stall"]
 
@@ -115,17 +115,23 @@ def loss_full(link: LinkView, thresholds: Thresholds) -> Figure:
 
 
 def stall(link: LinkView, thresholds: Thresholds) -> Figure:
+    """How many overlap the window; ``now`` behind it while one stands."""
     if link.stalled_now:
-        return Figure("now", Gravity.WORST)
+        return Figure(f"{link.stalls} now" if link.stalls and link.stalls < 10 else "now", Gravity.WORST)
     if link.stalls is None:
         return Figure(UNKNOWN, Gravity.UNKNOWN)
-    return Figure(str(link.stalls), Gravity.BAD if link.stalls else Gravity.FINE)
+    return Figure(str(min(link.stalls, 99999)), Gravity.BAD if link.stalls else Gravity.FINE)
 
 
-def stall_count(link: LinkView, thresholds: Thresholds) -> Figure:
-    if link.stalls is None:
+def longest_stall(link: LinkView, thresholds: Thresholds) -> Figure:
+    if link.longest_stall_s is None:
         return Figure(UNKNOWN, Gravity.UNKNOWN)
-    return Figure(f"{min(link.stalls, 999)}st", Gravity.FINE)
+    return Figure(format_age(link.longest_stall_s), Gravity.WORST if link.stalled_now else Gravity.BAD)
+
+
+def stalled_share(link: LinkView, thresholds: Thresholds) -> Figure:
+    """Of the window, in which at least one flow stood still."""
+    return Figure(format_pct(link.stalled_pct), _known(link.stalled_pct))
 
 
 def flows(link: LinkView, thresholds: Thresholds) -> Figure:
@@ -152,6 +158,13 @@ METRICS: Mapping[MetricName, Metric] = {
         Metric(
             "loss", "Loss % of small · full probes", loss, loss_full, (rtt, inflation), ("loss", "full", "rtt", "infl")
         ),
-        Metric("stall", "Stalls · flows", stall, flows, (rate, retx), ("stall", "flows", "rate", "retx")),
+        Metric(
+            "stall",
+            "Stalls · longest",
+            stall,
+            longest_stall,
+            (flows, stalled_share),
+            ("stall", "long", "flows", "share"),
+        ),
     )
 }

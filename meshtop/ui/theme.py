@@ -19,6 +19,7 @@ from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
+from meshtop.engine.snapshot import StripState
 from meshtop.ui.glyphs import SETS
 from meshtop.ui.metrics import Gravity
 from meshtop.ui.scene import ShownNodeState, ShownState
@@ -73,6 +74,7 @@ class Palette:
     bars: Mapping[Gravity, Style]
     series: Mapping[str, Style]
     levels: Mapping[str, Style]
+    strips: Mapping[StripState, Style]
 
 
 def packaged_themes() -> Path:
@@ -244,6 +246,10 @@ def palette(theme: ThemeFile) -> Palette:
             Gravity.WORST: status["stall"],
         },
         series={key: Style(color=value) for key, value in theme.series.items()},
+        strips={
+            "no-data": status["stale"], "idle": dim, "sending": text, "retransmitting": status["degraded"],
+            "stalled": status["stall"],
+        },
         levels={"info": dim, "warning": status["degraded"], "error": strong["stall"]},
     )  # fmt: skip
 

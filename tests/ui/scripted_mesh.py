@@ -12,10 +12,25 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
-from meshtop.engine.snapshot import LinkState, LinkView, NodeTcp, NodeView, ProbeCost, Snapshot, TrailPoint, View
+from meshtop.engine.snapshot import (
+    LinkState,
+    LinkView,
+    NodeTcp,
+    NodeView,
+    ProbeCost,
+    Snapshot,
+    StallCause,
+    StallFlow,
+    StallView,
+    Strip,
+    StripState,
+    TrailPoint,
+    View,
+)
 from meshtop.model import AddMark, Command, LinkKey, LogLine, Mark, Mesh, Node, SetInterval
 from meshtop.model import Path as MeshPath
 
@@ -137,9 +152,66 @@ def link(src: str, dst: str, path: str, tick: int) -> LinkView:
         flows=(8 if sick else 2) if overlay else 0,
         stalls=3 if state == "stalled" else 0,
         stalled_now=state == "stalled",
+        longest_stall_s=tick % 30 - 7.8 if state == "stalled" else None,
+        stalled_pct=70.0 if state == "stalled" else 0.0,
         pmtu=1400 if overlay else 1500,
         sample_age_s=0.4,
     )
+
+
+def second_of(src: str, dst: str, path: str, tick: int) -> StripState:
+    """What the flows of a link did in that second."""
+    sick = sickness(src, dst, path, tick)
+    if path == "public":
+        return "idle"
+    if tick % 97 in (3, 4):
+        return "no-data"
+    if sick >= 0.9:
+        return "stalled"
+    return "retransmitting" if sick > 0.3 and noise(src, dst, tick, "r") > 0.4 else "sending"
+
+
+def rfc3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def stall_views(tick: int) -> tuple[StallView, ...]:
+    """From e to a: what stood until the tick's round began, and what stands now; one to where no node is."""
+    begin = EPOCH + tick - tick % 30 + 8
+    flow = StallFlow(
+        local="10.10.10.5:40112", peer="10.10.10.1:5000", cookie="1a2b", process="docker-push", watch="registry"
+    )
+    common = {"src": "e", "node": "e", "flow": flow}
+    stalls = [
+        StallView(
+            id="s1", dst="a", path="vpn", start=rfc3339(begin - 30), end=rfc3339(begin - 8.2), duration_s=21.8,
+            resolution_s=0.2, outcome="recovered", cause="repeated-loss", settled=True,
+            causes=(StallCause(at=rfc3339(begin - 30), cause="recovery"),
+                    StallCause(at=rfc3339(begin - 27), cause="repeated-loss")),
+            evidence={"unacked": 14, "sacked": 9, "lost": 5, "rto_ms": 1640, "backoff": 0, "cwnd": 10}, **common,
+        ),
+        StallView(
+            id="s2", dst=None, path=None, start=rfc3339(begin - 20), end=rfc3339(begin - 19.3), duration_s=0.7,
+            resolution_s=1.0, outcome="lost", cause="undetermined", settled=False,
+            src="b", node="b", flow=StallFlow(local="192.168.7.2:33990", peer="[2001:db8::17]:443"),
+            evidence={"sampling_gap": True},
+        ),
+    ]  # fmt: skip
+    if tick % 30 >= 8:
+        stalls.append(
+            StallView(
+                id="s3", dst="a", path="vpn", start=rfc3339(begin), end=None, duration_s=tick % 30 - 7.8,
+                resolution_s=0.2, outcome="open", cause="rto-no-ack", settled=False,
+                causes=(StallCause(at=rfc3339(begin + 1), cause="rto-no-ack"),),
+                evidence={"unacked": 14, "rto_ms": 1640, "backoff": 3, "cwnd": 1, "lastack_ms": 6100,
+                          "receiver": {"recv_q": 0, "rcv_ooopack": 3}}, **common,
+            )
+        )  # fmt: skip
+    return tuple(stalls)
+
+
+def key_of(key: LinkKey) -> tuple[str, str, str]:
+    return key.src, key.dst, key.path
 
 
 def node_view(node: Node, tick: int) -> NodeView:
@@ -214,6 +286,12 @@ def scripted_view(
             mesh="miku", at="2024-05-01T14:32:00.000Z", window_s=10.0, nodes=tuple(views), links=tuple(links)
         ),
         trails=trails,
+        strips={
+            key: Strip(until=moment, seconds=tuple(second_of(*key_of(key), one) for one in range(tick - 119, tick + 1)))
+            for key in trails
+        },
+        stalls=stall_views(tick),
+        looking=("e", "a") if tick % 30 >= 8 else (),
         log=LOG,
         marks=(Mark(at=EPOCH - 20, text="push of harbor/app:1.7 started"),),
         notice=notice,

@@ -24,6 +24,9 @@ CASES = (
     + [(f"nodes2-{width}x{height}", width, height, {"nodes": 2}, "") for width, height in SIZES[:2]]
     + [("wide-200x60", 200, 60, {}, ""), ("flat-120x12", 120, 12, {}, ""), ("retx-120x40", 120, 40, {}, "3")]
     + [("stall-120x40", 120, 40, {}, "5"), ("ascii-120x40", 120, 40, {"ascii": True}, "")]
+    + [(f"stalls-{width}x{height}", width, height, {}, "t") for width, height in SIZES]
+    + [("stalls-down-120x40", 120, 40, {"down": ("e",)}, ["t", "down"])]
+    + [("stalls-ascii-120x40", 120, 40, {"ascii": True}, "t"), ("least-120x32", 120, 32, {}, "")]
     + [(f"notice-{width}x{height}", width, height, {"notice": NOTICE}, "") for width, height in SIZES[:5]]
 )
 

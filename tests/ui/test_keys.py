@@ -13,6 +13,8 @@ from meshtop.ui.dialogs.mark import MarkDialog
 from meshtop.ui.keys import KEYS, Key, clashes, hints, remapped
 from meshtop.ui.screens.log import LogScreen
 from meshtop.ui.screens.overview import OverviewScreen
+from meshtop.ui.screens.stalls import StallsScreen
+from meshtop.ui.widgets.stall_list import newest_first
 
 
 def key(name: str, scope: keys.Scope, *pressed: str) -> Key:
@@ -35,6 +37,9 @@ def test_ids_are_unique() -> None:
         ("everywhere", "log", True),
         ("overview", "overview", True),
         ("overview", "log", False),
+        ("everywhere", "stalls", True),
+        ("overview", "stalls", False),
+        ("log", "stalls", False),
         ("everywhere", "dialog", False),
     ],
 )
@@ -172,6 +177,43 @@ def scrolls(*presses: tuple[str, int]):
     return check
 
 
+async def check_stalls(run: Pressed) -> None:
+    await run.press("t")
+    assert isinstance(run.app.screen, StallsScreen)
+
+
+async def check_stalls_close(run: Pressed) -> None:
+    for name in ("escape", "t"):
+        await run.press("t")
+        assert isinstance(run.app.screen, StallsScreen)
+        await run.press(name)
+        assert isinstance(run.app.screen, OverviewScreen)
+
+
+async def check_stalls_pick(run: Pressed) -> None:
+    run.app.choices.pair, run.app.choices.path = ("a", "b"), "public"
+    await run.press("t", "down", "enter")
+    assert isinstance(run.app.screen, StallsScreen), "its peer is no node: there is no link to go to"
+    await run.press("up", "enter")
+    assert isinstance(run.app.screen, OverviewScreen)
+    assert run.app.choices.pair == ("e", "a")
+    assert run.app.choices.paths(run.app.scene()) == ("vpn",)
+
+
+def selects(*presses: tuple[str, int | None]):
+    """After each key the stall at that place of the list is selected; None: whichever is the newest."""
+
+    async def check(run: Pressed) -> None:
+        await run.press("t")
+        stalls = newest_first(run.app.scene())
+        assert len(stalls) == 3
+        for name, place in presses:
+            await run.press(name)
+            assert run.app.screen._selected == (None if place is None else stalls[place].id)
+
+    return check
+
+
 async def check_mark(run: Pressed) -> None:
     await run.press("m")
     assert isinstance(run.app.screen, MarkDialog)
@@ -213,6 +255,14 @@ CHECKS = {
     "log.page_up": scrolls(("pageup", 2), ("pageup", 4), ("pageup", 4)),
     "log.page_down": scrolls(("pageup", 2), ("pagedown", 0)),
     "log.end": scrolls(("up", 1), ("end", 0)),
+    "stalls.open": check_stalls,
+    "stalls.close": check_stalls_close,
+    "stalls.pick": check_stalls_pick,
+    "stalls.up": selects(("down", 1), ("up", 0), ("up", 0)),
+    "stalls.down": selects(("down", 1), ("down", 2), ("down", 2)),
+    "stalls.page_up": selects(("pagedown", 2), ("pageup", 0)),
+    "stalls.page_down": selects(("pagedown", 2), ("pagedown", 2)),
+    "stalls.newest": selects(("down", 1), ("home", None)),
     "mark.add": check_mark,
     "dialog.close": check_dialog_close,
 }

@@ -12,7 +12,9 @@ from meshtop.ui.layout import SEPARATOR, Plan, plan, plan_without_nodes
 def column(chosen: Plan, side: bool) -> int:
     if side:
         return chosen.link + chosen.attention
-    return chosen.matrix + chosen.worst + chosen.nodes + chosen.log + (0 if chosen.side else chosen.link)
+    return (
+        chosen.matrix + chosen.worst + chosen.stalls + chosen.nodes + chosen.log + (0 if chosen.side else chosen.link)
+    )
 
 
 @given(
@@ -37,7 +39,9 @@ def test_the_parts_fill_the_terminal(width, height, nodes, shown, paths, name, n
         if chosen.side:
             assert column(chosen, side=True) == height - 2 - chosen.notice
             assert width >= 120
-        assert all(part >= 0 for part in (chosen.matrix, chosen.worst, chosen.nodes, chosen.log, chosen.link))
+        parts = (chosen.matrix, chosen.worst, chosen.stalls, chosen.nodes, chosen.log, chosen.link)
+        assert all(part >= 0 for part in parts)
+        assert not chosen.stalls or (width >= 120 and height >= 32)
 
 
 @given(st.integers(80, 300), st.integers(10, 100), st.integers(1, 60), st.integers(1, 3), st.integers(1, 70))
@@ -71,6 +75,15 @@ def test_breakpoints(width, height, mode, kind, side) -> None:
     assert chosen.mode == mode
     assert (chosen.grid.kind if chosen.grid else None) == kind
     assert bool(chosen.side) is side
+
+
+@pytest.mark.parametrize("notice", [False, True])
+def test_strips_come_before_the_nodes_where_room_is_scarce(notice) -> None:
+    least = plan(120, 32, 5, 1, 2, notice=notice)
+    assert min(least.stalls, least.log) > 0 == least.nodes
+    usual = plan(120, 40, 5, 1, 2, notice=notice)
+    assert min(usual.stalls, usual.nodes, usual.log) > 0
+    assert plan(120, 31, 5, 1, 2, notice=notice).stalls == 0
 
 
 def test_more_than_eight_nodes_are_glyphs() -> None:

@@ -114,14 +114,6 @@ def test_retransmissions_double_from_bar_to_bar(segments, level) -> None:
     assert (bar and bar[0]) == level
 
 
-def test_states_are_drawn_as_strips() -> None:
-    trail = [
-        TrailPoint(at=NOW - 5 + place, state=state)
-        for place, state in enumerate(("no-data", "idle", "ok", "degraded", "lossy", "stalled"))
-    ]
-    assert text(trail, metric="stall") == "   ▁▂▄▆█"
-
-
 def test_gravity_grows_by_doublings() -> None:
     thresholds = Thresholds()
     found = [inflation_bar(TrailPoint(at=NOW, rtt_ms=rtt), 10, thresholds)[1] for rtt in (10, 20, 21, 41, 81)]

@@ -55,7 +55,7 @@ def help_text(table: Iterable[Key], glyphs: Glyphs, palette: Palette) -> Text:
         text.append(f"{heading}\n", palette.title)
         for (words, scope), signs in _gathered(entries, group).items():
             text.append(f"  {glyphs.fit(' '.join(signs), 10)}", palette.key)
-            where = " (log)" if scope == "log" else ""
+            where = f" ({scope})" if scope in ("log", "stalls") else ""
             text.append(glyphs.text(f"{words}{where}"), palette.text).append("\n")
         text.append("\n")
     text.append("Signs\n", palette.title)

@@ -24,6 +24,7 @@ from meshtop.ui.widgets.log_lines import LogPanel
 from meshtop.ui.widgets.matrix import Matrix, MatrixLook
 from meshtop.ui.widgets.nodes_panel import NodesPanel
 from meshtop.ui.widgets.notice import Notice
+from meshtop.ui.widgets.stalls_panel import StallsPanel
 from meshtop.ui.widgets.worst_list import WorstList, listed, state_line
 
 
@@ -42,6 +43,7 @@ class OverviewScreen(SceneScreen):
                 yield Matrix(id="matrix")
                 yield WorstList(id="worst")
                 yield LinkPanel(id="link-below")
+                yield StallsPanel(id="stalls")
                 yield NodesPanel(id="nodes")
                 yield LogPanel(id="log")
             with Vertical(id="side"):
@@ -88,6 +90,8 @@ class OverviewScreen(SceneScreen):
             panel.draw(
                 scene, choices.pair, chosen.side or left, chosen.link, framed, bool(chosen.side), glyphs, palette
             )
+        if chosen.stalls:
+            self.query_one(StallsPanel).draw(scene, choices.pair, left, chosen.stalls, framed, glyphs, palette)
         if chosen.nodes:
             self.query_one(NodesPanel).draw(scene, left, chosen.nodes, framed, glyphs, palette)
         if chosen.attention:
@@ -109,7 +113,8 @@ class OverviewScreen(SceneScreen):
         whole = chosen.mode != "line"
         heights = {
             "#header": 1 if whole else 0, "#footer": 1 if whole else 0, "#line": 0 if whole else 1,
-            "#matrix": chosen.matrix, "#worst": chosen.worst, "#nodes": chosen.nodes, "#log": chosen.log,
+            "#matrix": chosen.matrix, "#worst": chosen.worst, "#stalls": chosen.stalls,
+            "#nodes": chosen.nodes, "#log": chosen.log,
             "#link-side": chosen.link if chosen.side else 0, "#link-below": 0 if chosen.side else chosen.link,
             "#attention": chosen.attention,
         }  # fmt: skip

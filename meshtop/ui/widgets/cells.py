@@ -17,7 +17,7 @@ from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.metrics import METRICS, Figure, Gravity, MetricName
 from meshtop.ui.scene import Scene, ShownLink, ShownState, age_words
 from meshtop.ui.theme import Palette
-from meshtop.ui.widgets import sparkline
+from meshtop.ui.widgets import sparkline, strips
 
 FIGURE = 5  # cells that units' formats take at most
 _SIDE_FROM = 2 + FIGURE + 5  # glyph, blank, figure, and four cells with a blank before them
@@ -84,6 +84,10 @@ class CellPainter:
 
     def _bars(self, line: Line, shown: ShownLink, width: int) -> None:
         scene = self.scene
+        if self.metric == "stall":
+            strip = scene.view.strips.get(shown.key)
+            strips.draw(line, strips.seconds(strip, width, scene.now_s, scene.interval_s), self.glyphs, self.palette)
+            return
         points = sparkline.columns(shown.trail, width, scene.interval_s, scene.now_s)
         baseline_ms = shown.link.rtt_baseline_ms
         decided_at = scene.now_s - scene.interval_s - max(sparkline.UNDECIDED_S, 4 * (baseline_ms or 0) / 1000)

@@ -17,12 +17,14 @@ from meshtop.ui.metrics import (
     dsack,
     format_ratio,
     inflation,
+    longest_stall,
     loss,
     loss_full,
     rate,
     retx,
     retx_per_s,
     rtt,
+    stall,
 )
 from meshtop.ui.scene import NODE_WORDS, RANK, WORDS, Scene, ShownLink, ShownNode, age_words
 from meshtop.ui.theme import Palette
@@ -54,10 +56,6 @@ def _bloat(link: LinkView) -> str:
     return format_ratio(link.srtt_ms / link.minrtt_ms)
 
 
-def _stalls(link: LinkView) -> str:
-    return "now" if link.stalled_now else _count(link.stalls)
-
-
 # Name, unit, figure. Blank lines part ICMP, TCP and the rest.
 _ROWS: tuple[_Row | None, ...] = (
     ("rtt", "ms", rtt),
@@ -75,13 +73,14 @@ _ROWS: tuple[_Row | None, ...] = (
     ("srtt", "ms", _plain(lambda link: format_ms(link.srtt_ms))),
     ("srtt÷minrtt", "", _plain(_bloat)),
     ("flows", "", _plain(lambda link: _count(link.flows))),
-    ("stalls", "", _plain(_stalls)),
+    ("stalls", "", stall),
+    ("longest", "", longest_stall),
     ("pmtu", "B", _plain(lambda link: _count(link.pmtu))),
 )
 _BRIEF: tuple[tuple[str, Callable[[LinkView, Thresholds], Figure]], ...] = (
     ("rtt", rtt), ("full", _plain(lambda link: format_ms(link.rtt_full_ms))), ("infl", inflation), ("loss", loss),
     ("full", loss_full), ("rate", rate), ("retx", retx), ("dsack", dsack),
-    ("flows", _plain(lambda link: _count(link.flows))), ("stall", _plain(_stalls)),
+    ("flows", _plain(lambda link: _count(link.flows))), ("stall", stall),
 )  # fmt: skip
 
 

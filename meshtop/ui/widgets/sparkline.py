@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import log10
 
-from meshtop.engine.snapshot import LinkState, TrailPoint
+from meshtop.engine.snapshot import TrailPoint
 from meshtop.model import Thresholds
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
@@ -22,10 +22,6 @@ FULL_INFLATION = 4.0  # of baselines; also what the legend of the matrix says
 LONGEST_WAIT = 2  # intervals between probes on lines where they must be rare
 UNDECIDED_S = 5.0  # after this, or four baselines, an unanswered probe is lost
 _DEFAULT_LINE_BPS = 1e9  # the scale for nodes whose line rate nobody configured
-_STATE_BARS: dict[LinkState, tuple[int, Gravity]] = {
-    "ok": (1, Gravity.FINE), "idle": (0, Gravity.FINE), "degraded": (3, Gravity.RAISED), "lossy": (5, Gravity.BAD),
-    "stalled": (7, Gravity.WORST), "down": (7, Gravity.WORST),
-}  # fmt: skip
 
 Bar = tuple[int, Gravity] | None  # level 0–7, or nothing measured
 
@@ -95,10 +91,6 @@ def retrans_bar(point: TrailPoint) -> Bar:
     return level, Gravity.FINE if level == 0 else Gravity.RAISED if level < 4 else Gravity.BAD
 
 
-def state_bar(point: TrailPoint) -> Bar:
-    return _STATE_BARS.get(point.state)
-
-
 def draw(
     line: Line,
     points: Sequence[TrailPoint | None],
@@ -129,13 +121,11 @@ def draw(
 def bar_for(
     metric: MetricName, baseline_ms: float | None, line_bps: float | None, thresholds: Thresholds
 ) -> Callable[[TrailPoint], Bar]:
-    """What the metric charts."""
+    """What the metric charts; stalls are charted by strips."""
     if metric == "rate":
         return lambda point: rate_bar(point, line_bps)
     if metric == "retx":
         return retrans_bar
-    if metric == "stall":
-        return state_bar
     return lambda point: inflation_bar(point, baseline_ms, thresholds)
 
 
@@ -145,6 +135,8 @@ def scale_words(metric: MetricName, glyphs: Glyphs) -> str:
     words = {
         "rate": f"{bars[1]}0.1% {bars[-1]}line",
         "retx": f"{bars[1]}1 {bars[-1]}≥64",
-        "stall": f"{bars[1]}ok {bars[-1]}stall",
     }
+    if metric == "stall":
+        strips = glyphs.strips
+        return f"{strips['sending']}sent {strips['retransmitting']}retx"
     return words.get(metric, f"{bars[1]}1× {bars[-1]}4×") + f" {glyphs.lost}lost"
