@@ -247,7 +247,7 @@ def palette(theme: ThemeFile) -> Palette:
         },
         series={key: Style(color=value) for key, value in theme.series.items()},
         strips={
-            "no-data": status["stale"], "idle": dim, "sending": text, "retransmitting": status["degraded"],
+            "no-data": status["stale"], "idle": dim, "sending": dim, "retransmitting": status["degraded"],
             "stalled": status["stall"],
         },
         levels={"info": dim, "warning": status["degraded"], "error": strong["stall"]},
