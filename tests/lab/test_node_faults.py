@@ -86,7 +86,7 @@ def test_what_captures_on_a_frozen_node_goes_on(lab: Lab, tmp_path: Path) -> Non
 
 async def test_a_killed_ssh_server_stays_away_until_healed(lab: Lab) -> None:
     lab.fault("c", "sshd-kill")
-    with pytest.raises(OSError, match="Connect call failed"):
+    with pytest.raises(OSError, match=r"Connect call failed|reset by peer"):  # a listener that just died may reset
         await asyncssh.connect("c", **options(lab))
     assert lab.sshd_processes("c") == []
     await asyncio.to_thread(lab.fault, "c", "sshd-start")
