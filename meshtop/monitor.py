@@ -70,16 +70,16 @@ Connect = Callable[[Sink, Clock, RawTap], Awaitable[tuple[Collecting, Probing | 
 class Monitor:
     """Implements the screens' Source. Everything but :meth:`run` is for callers in the same event loop."""
 
-    def __init__(self, mesh: Mesh, connect: Connect, clock: Clock | None = None, *, closer_looks: bool = True) -> None:
+    def __init__(self, mesh: Mesh, connect: Connect, clock: Clock | None = None, *, replay: bool = False) -> None:
         """``connect`` makes the collector and the prober once the loop runs, so that what they import may come late.
-        ``closer_looks``: sample the ends of what stalls faster; a recording holds those that were taken already."""
+        ``replay``: what comes was recorded, with the closer looks that were taken then; none are taken now."""
         self._mesh = mesh
         self._connect = connect
         self._clock = clock or Clock()
         self._engine = Engine(mesh)
         self._collector: asyncio.Future[Collecting] | None = None
         self._interval_s = mesh.interval_s
-        self._closer_looks = closer_looks
+        self._replay = replay
         self._looks: dict[NodeName, float] = {}  # nodes that are sampled at an interval of their own
         self._changed: list[Callable[[], None]] = []
         self._listeners: list[Callable[[StreamEvent], None]] = []
@@ -147,6 +147,7 @@ class Monitor:
         return msgspec.structs.replace(
             view,
             mesh=mesh,
+            replay=self._replay,
             notice=self.notice,
             operator_cpu_pct=self._cpu_pct,
             operator_rss_bytes=self._rss_bytes,
@@ -183,7 +184,7 @@ class Monitor:
         while True:
             now = self._clock.now()
             self._tick(now)
-            if self._closer_looks:
+            if not self._replay:
                 self._look_closely(now)
             await asyncio.sleep(TICK_S)
 

@@ -167,7 +167,7 @@ async def test_the_ends_of_a_stall_are_sampled_closely_and_it_is_recorded(tmp_pa
 async def test_nothing_is_sampled_closely_while_data_moves_nor_in_a_recording() -> None:
     for still, closely in ((False, True), (True, False)):
         feeders = Feeders()
-        monitor = Monitor(MESH, feeders.connect, closer_looks=closely)
+        monitor = Monitor(MESH, feeders.connect, replay=not closely)
         async with running(monitor):
             for event in stalling(monitor.view().at, still=still):
                 monitor.feed(event)

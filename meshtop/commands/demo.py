@@ -141,7 +141,7 @@ def replay_monitor(reader: RecordingReader, speed: float = 1.0) -> Monitor:
     async def connect(sink: Sink, _clock: Clock, _raw_tap: RawTap) -> tuple[Collecting, Probing | None]:
         return Player(reader, sink, clock, lambda: monitor.say("the recording ends here")), None
 
-    monitor = Monitor(reader.header.mesh, connect, clock, closer_looks=False)  # they are in the recording
+    monitor = Monitor(reader.header.mesh, connect, clock, replay=True)
     return monitor
 
 

@@ -228,6 +228,7 @@ class View(Value, frozen=True, kw_only=True):
     looking: tuple[NodeName, ...] = ()  # nodes that are sampled closely now, because something stalls
     log: tuple[LogLine, ...] = ()
     marks: tuple[Mark, ...] = ()
+    replay: bool = False  # a recording is played: nothing of it is now
     notice: str | None = None  # one line about what is being watched, for who sees it for the first time
     operator_cpu_pct: float | None = None
     operator_rss_bytes: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 from scripted_mesh import ScriptedSource, scripted_view
@@ -40,3 +41,12 @@ async def test_it_stays_on_the_log_and_goes_without_leaving_a_hole(ticks, grid_o
         app.repaint()
         await pilot.pause()
         assert grid_of(app)[1].startswith("── RTT")
+
+
+async def test_what_is_replayed_is_never_called_live(ticks, grid_of) -> None:
+    source = ScriptedSource(msgspec.structs.replace(scripted_view(44), replay=True))
+    app = MeshtopApp(source, ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert "REPLAY" in grid_of(app)[0]
+        assert "LIVE" not in grid_of(app)[0]

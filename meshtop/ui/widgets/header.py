@@ -62,6 +62,8 @@ def live_line(scene: Scene, look: HeaderLook, width: int, glyphs: Glyphs, palett
         word = "CONNECTING" if connecting else "NO NODE UP"
         state = "connecting" if connecting else "down"
         return Line().add(f"{glyphs.states[state]} {word}", palette.bold if connecting else palette.states_bold["down"])
+    if scene.view.replay:
+        return Line().add("REPLAY ", palette.bold).add(interval, palette.dim)
     return (
         Line()
         .add(f"{glyphs.states['ok']} ", palette.states_bold["ok"])
