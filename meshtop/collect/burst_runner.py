@@ -171,14 +171,11 @@ class BurstRun:
         following = self._follow(self._client, self._heard_client)
         await self._first(following, self._connected, MUTE_S)
         if self._connected.is_set():
-            self._change(tool=f"iperf3 {self._client.tool}" if self._client.tool else None)
-            self._step("load")
-            self._tell("started", self.record)
-        elif following.done():
+            return
+        if following.done():
             self._check(self._client, following)
             raise _Failure(self._explain(self._client))
-        else:
-            raise _Failure(self._never_connected())
+        raise _Failure(self._never_connected())
 
     async def _finish(self) -> None:
         """Both ends' last words. Raises _Failure."""
@@ -248,7 +245,7 @@ class BurstRun:
         if listening_port(text) is not None:
             self._listening.set()
         elif text.startswith("Accepted connection from"):
-            self._connected.set()
+            self._begin_load()
         elif not self._streaming and not self._plan.request.bidir:
             found = text_interval(text, self._plan.request)
             if found is not None:
@@ -264,7 +261,15 @@ class BurstRun:
             if isinstance(event, Interval):
                 self._add_interval(live_interval(event, self._plan))
 
+    def _begin_load(self) -> None:
+        """Here and not where it is waited for: an interval may come in the same piece, and must not be told before."""
+        if self._course.state == "starting":
+            self._step("load")
+            self._tell("started", self.record)
+        self._connected.set()
+
     def _add_interval(self, interval: object) -> None:
+        self._begin_load()
         self._change(intervals=(*self.record.intervals, interval))
         self._tell("interval", self.record)
 
@@ -283,6 +288,8 @@ class BurstRun:
     def _collect(self) -> None:
         """Both ends' results into the record, also of what was aborted or failed half-way."""
         server = None if self._server is None else clean_lines(bytes(self._server.output))
+        if self._client is not None and self._client.tool is not None:
+            self._change(tool=f"iperf3 {self._client.tool}")
         result = self._result()
         if result is None:
             client = None if self._client is None else clean_lines(bytes(self._client.output)) or None

@@ -215,6 +215,26 @@ def test_a_killed_operator(lab: Lab) -> None:
     await_none(lab)
 
 
+async def test_a_cut_management_path_ends_with_the_time_limit(lab: Lab) -> None:
+    """Neither sshd learns of it, so that the nodes' own limit is what holds."""
+    async with connected(lab, "e", "a") as site:
+        run = site.run("e", "a", seconds=60)
+        limit_s = 6.0
+        run._plan = msgspec.structs.replace(run._plan, limit_s=limit_s)
+        work = asyncio.create_task(run.run())
+        await site.until("started")
+        began = time.monotonic()
+        lab.cut_mgmt("e")
+        lab.cut_mgmt("a")
+        await asyncio.to_thread(await_none, lab, limit_s + 1)
+        assert time.monotonic() - began > 2  # the cut itself did not end it
+        record = await work
+        assert record.state == "failed"
+        assert record.reason == "not over after 6 s, the most that is allowed for it"
+        lab.heal_mgmt("e")
+        lab.heal_mgmt("a")
+
+
 async def test_a_port_in_use_is_passed_over(lab: Lab) -> None:
     other = lab.popen("a", ["iperf3", "-s", "-p", "5201", "--forceflush"])
     try:
