@@ -16,15 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-import msgspec
-
-NodeName = str
-PathName = str
-
-
-class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all values: immutable, slotted, compared by content."""
-
+from meshtop.burst import BurstRecord, BurstRequest
+from meshtop.value import NodeName as NodeName
+from meshtop.value import PathName as PathName
+from meshtop.value import Value as Value
 
 # ── The mesh as it was configured ────────────────────────────────────────────────────────────────────────────────────
 
@@ -317,6 +312,39 @@ class Frame(Value, frozen=True, kw_only=True):
     raw_bytes: int = 0
 
 
+# ── Experiments ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ExperimentKind = Literal[
+    "pmtu-sweep",  # DF pings of growing size
+    "probe-sizes",  # small against full-size ping
+    "loaded-ping",  # ping idle against ping under a burst
+    "tcp-udp",  # TCP against UDP at a part of its rate
+    "streams",  # one stream against eight
+    "paths",  # overlay against underlay
+    "mss",  # the MSS clamped
+]
+
+
+class ExperimentRecord(Value, frozen=True, kw_only=True):
+    """What was tried on a link to settle a question, and what came of it. ``figures`` are measured values by name with
+    the unit in the name; one that could not be measured is None. ``sends`` says in words what is sent at most."""
+
+    id: str
+    kind: ExperimentKind
+    src: NodeName
+    dst: NodeName
+    path: PathName
+    sends: str
+    state: Literal["running", "done", "failed", "aborted"]
+    reason: str | None = None
+    cure: str | None = None
+    started: float  # operator's UTC
+    ended: float | None = None
+    figures: Mapping[str, float | None] = {}
+    summary: str | None = None  # one sentence, what it says
+    bursts: tuple[str, ...] = ()  # ids of the bursts that it was made with
+
+
 # ── What reaches the engine ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -413,6 +441,21 @@ class BaselinesForgotten(Value, frozen=True, kw_only=True):
     at: float
 
 
+class BurstTold(Value, frozen=True, kw_only=True):
+    """How far a burst is. ``phase`` as in `meshtop stream`; the record is whole each time, ``raw`` only in the last."""
+
+    at: float
+    phase: Literal["queued", "started", "interval", "closed"]
+    burst: BurstRecord
+
+
+class ExperimentTold(Value, frozen=True, kw_only=True):
+    """An experiment was begun, or is over. ``id`` is the same in both."""
+
+    at: float
+    experiment: ExperimentRecord
+
+
 EngineEvent = (
     FrameReceived
     | SessionChanged
@@ -424,6 +467,8 @@ EngineEvent = (
     | IntervalAsked
     | LookTaken
     | BaselinesForgotten
+    | BurstTold
+    | ExperimentTold
 )
 
 
@@ -444,4 +489,63 @@ class ResetBaselines(Value, frozen=True, kw_only=True):
     """Forget every link's RTT baseline and learn it anew."""
 
 
-Command = SetInterval | AddMark | ResetBaselines
+class StartBurst(Value, frozen=True, kw_only=True):
+    """Queue these bursts; several run one after the other (both paths back to back). ``confirmed``: the operator has
+    seen what they cost. Refused (ValueError) where one asks for confirmation and it was not given."""
+
+    requests: tuple[BurstRequest, ...]
+    confirmed: bool = False
+
+
+class AbortBurst(Value, frozen=True, kw_only=True):
+    """End this burst, or the running ones where ``id`` is None."""
+
+    id: str | None = None
+
+
+class ClearBursts(Value, frozen=True, kw_only=True):
+    """Drop all bursts that wait; what runs goes on."""
+
+
+class RunExperiment(Value, frozen=True, kw_only=True):
+    kind: ExperimentKind
+    src: NodeName
+    dst: NodeName
+    path: PathName
+
+
+class AbortExperiment(Value, frozen=True, kw_only=True):
+    """End the running experiment, with the bursts it is made with."""
+
+
+class StartRecording(Value, frozen=True, kw_only=True):
+    """Record into a new file; None: one named by mesh and time in the current folder."""
+
+    path: str | None = None
+
+
+class StopRecording(Value, frozen=True, kw_only=True):
+    pass
+
+
+class Playback(Value, frozen=True, kw_only=True):
+    """For a replay: what is not None changes. ``at`` seeks (operator's UTC of the recording)."""
+
+    at: float | None = None
+    speed: float | None = None
+    paused: bool | None = None
+
+
+Command = (
+    SetInterval
+    | AddMark
+    | ResetBaselines
+    | StartBurst
+    | AbortBurst
+    | ClearBursts
+    | RunExperiment
+    | AbortExperiment
+    | StartRecording
+    | StopRecording
+    | Playback
+)

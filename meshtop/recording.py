@@ -21,7 +21,9 @@ import msgspec
 
 from meshtop.model import (
     BaselinesForgotten,
+    BurstTold,
     BytesDropped,
+    ExperimentTold,
     IntervalAsked,
     LogLine,
     LookTaken,
@@ -81,6 +83,8 @@ RecordedEvent = (
     | IntervalAsked
     | BaselinesForgotten
     | LookTaken
+    | BurstTold
+    | ExperimentTold
 )
 Record = FrameRecord | TickRecord | RecordedEvent
 
@@ -96,6 +100,8 @@ _EVENT_KINDS: dict[int, type[RecordedEvent]] = {
     8: IntervalAsked,
     9: BaselinesForgotten,
     10: LookTaken,
+    11: BurstTold,
+    12: ExperimentTold,
 }
 _KIND_OF_EVENT = {event: kind for kind, event in _EVENT_KINDS.items()}
 

@@ -20,15 +20,17 @@ FILES = sorted(file for file in ROOT.rglob("*.py"))
 # A room is a folder or a single module; the first name that fits a module is its room.
 RULES: dict[str, tuple[set[str], set[str]]] = {
     "__init__": (set(), set()),
-    "model": (set(), {"msgspec"}),
+    "value": (set(), {"msgspec"}),
+    "burst": ({"value"}, {"msgspec"}),
+    "model": ({"value", "burst"}, {"msgspec"}),
     "units": (set(), set()),
     "parse": ({"parse", "model", "units"}, {"msgspec"}),
     # what an absent field of a socket means is the parser's knowledge, and a table
-    "engine": ({"engine", "parse.ss_fields", "model", "units"}, {"msgspec"}),
+    "engine": ({"engine", "parse.ss_fields", "model", "burst", "units"}, {"msgspec"}),
     "agent": ({"agent", "model", "units"}, {"msgspec"}),
     "transport": ({"transport", "model", "parse.text"}, {"msgspec", "asyncssh", "psutil"}),
     "collect": (
-        {"collect", "transport", "parse", "engine", "agent", "recording", "model", "units"},
+        {"collect", "transport", "parse", "engine", "agent", "recording", "model", "burst", "units"},
         {"msgspec", "icmplib", "psutil"},
     ),
     "recording": ({"recording", "model", "engine.snapshot"}, {"msgspec"}),
@@ -37,11 +39,12 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "config_reader": ({"toml_lines", "model"}, set()),
     "config": ({"config_reader", "toml_lines", "model", "units", "transport.target"}, {"msgspec", "platformdirs"}),
     "lab": ({"lab", "model", "units", "config", "parse.text", "__init__"}, {"msgspec", "asyncssh", "click"}),
-    "ui": ({"ui", "model", "units", "engine.snapshot", "__init__"}, {"textual", "rich"}),
+    "ui": ({"ui", "model", "burst", "units", "engine.snapshot", "__init__"}, {"textual", "rich"}),
 }
 # The composition root: it alone may import every room.
 COMPOSITION = ("cli", "commands", "compose", "monitor")
 
+PURE = ("parse", "engine", "model", "burst", "value", "units")
 # What reads a clock, a file, the network or chance has no place in what must give the same for the same input.
 IMPURE = {
     *("asyncio", "glob", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets"),
@@ -110,7 +113,7 @@ def test_a_room_imports_only_what_it_may(file: Path) -> None:
     assert not wrong, f"meshtop.{module} may not import {', '.join(wrong)}"
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if room_of(module_of(f)) in ("parse", "engine", "model", "units")],
+@pytest.mark.parametrize("file", [f for f in FILES if room_of(module_of(f)) in PURE],
                          ids=module_of)  # fmt: skip
 def test_parsers_and_engine_are_pure(file: Path) -> None:
     impure = sorted({name for name in imports_of(file) if name.split(".")[0] in IMPURE})
@@ -155,7 +158,12 @@ def test_headless_commands_never_load_textual(command: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("module", ["meshtop.model", "meshtop.units"])
 def test_the_words_load_nothing_of_the_house(module: str) -> None:
     loaded = loaded_by(f"import {module}")
-    assert {name for name in loaded if name.startswith("meshtop.")} <= {"meshtop.model", "meshtop.units"}
+    assert {name for name in loaded if name.startswith("meshtop.")} <= {
+        "meshtop.model",
+        "meshtop.units",
+        "meshtop.value",
+        "meshtop.burst",
+    }
 
 
 @pytest.mark.parametrize(("room", "others"), [("parse", set()), ("engine", {"parse"})])
@@ -163,7 +171,7 @@ def test_the_pure_rooms_load_no_other(room: str, others: set[str]) -> None:
     modules = ", ".join(f"meshtop.{module_of(file)}" for file in FILES if room_of(module_of(file)) == room)
     loaded = loaded_by(f"import {modules}")
     rooms = {room_of(own(name)) for name in loaded if name.startswith("meshtop.")}
-    assert rooms <= {room, "model", "units", *others}
+    assert rooms <= {room, "model", "value", "burst", "units", *others}
     assert not loaded & {"asyncio", "socket", "subprocess"}
 
 

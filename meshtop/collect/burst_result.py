@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from meshtop.burst import BurstInterval, BurstPlan, BurstRequest, BurstStream
 from meshtop.collect.reaped import Reaped
-from meshtop.engine.bursts import BurstInterval, BurstPlan, BurstRequest, BurstStream
 from meshtop.parse.iperf3 import Interval, Result, StreamInterval, Total, error_text, parse_text_interval
 
 

@@ -12,10 +12,11 @@ from typing import Literal
 
 import msgspec
 
+from meshtop.burst import BurstPlan, BurstRaw, BurstRecord
 from meshtop.collect.burst_result import Explained, explain, intervals, live_interval, outcome, text_interval
 from meshtop.collect.clock import Clock
 from meshtop.collect.reaped import Order, Reaped, close_all
-from meshtop.engine.bursts import BurstCourse, BurstPlan, BurstRaw, BurstRecord, BurstStep, queued
+from meshtop.engine.bursts import BurstCourse, BurstStep, queued
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import NodeName
 from meshtop.parse.errors import ParseError

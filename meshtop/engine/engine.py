@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from meshtop.burst import BurstRecord
 from meshtop.engine.attribution import OwnConnections
 from meshtop.engine.figures import Window, cpu_s_a_frame, link_view, node_view, stall_views
 from meshtop.engine.looks import Look, is_worth_it, pace
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import (
+    BurstEvent,
     LinkEvent,
     LogEvent,
     MarkEvent,
@@ -32,8 +34,11 @@ from meshtop.engine.surroundings import Seen
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import (
     BaselinesForgotten,
+    BurstTold,
     BytesDropped,
     EngineEvent,
+    ExperimentRecord,
+    ExperimentTold,
     FrameReceived,
     IntervalAsked,
     LogLine,
@@ -74,6 +79,8 @@ class Engine:
         self._heard_garbage: dict[NodeName, int] = {}  # the connection that garbage was logged of
         self._log: deque[LogLine] = deque(maxlen=_LOG_LINES)
         self._marks: deque[Mark] = deque(maxlen=_MARKS)
+        self._bursts: dict[str, BurstRecord] = {}
+        self._experiments: dict[str, ExperimentRecord] = {}
         self._receivers: Mapping[type, Receiver] = {
             FrameReceived: self._frame,
             SessionChanged: self._session,
@@ -85,6 +92,8 @@ class Engine:
             IntervalAsked: self._interval,
             LookTaken: self._look,
             BaselinesForgotten: self._baselines,
+            BurstTold: self._burst,
+            ExperimentTold: self._experiment,
         }
 
     # ── In ──
@@ -180,6 +189,14 @@ class Engine:
     def _mark(self, event: Mark) -> list[StreamEvent]:
         self._marks.append(event)
         return [MarkEvent(at=rfc3339(event.at), text=event.text)]
+
+    def _burst(self, event: BurstTold) -> list[StreamEvent]:
+        self._bursts[event.burst.id] = event.burst
+        return [BurstEvent(at=rfc3339(event.at), phase=event.phase, **msgspec.structs.asdict(event.burst))]
+
+    def _experiment(self, event: ExperimentTold) -> list[StreamEvent]:
+        self._experiments[event.experiment.id] = event.experiment
+        return []
 
     # ── Said by the engine itself ──
 
@@ -295,6 +312,8 @@ class Engine:
             stalls=tuple(record.view() for record in self._book),
             log=tuple(self._log),
             marks=tuple(self._marks),
+            bursts=tuple(self._bursts.values()),
+            experiments=tuple(self._experiments.values()),
             operator_cpu_pct=operator_cpu_pct,
             operator_rss_bytes=operator_rss_bytes,
         )

@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import msgspec
-
-from meshtop.model import LinkKey, LogLine, Mark, Mesh, NodeName, PathName, Value
+from meshtop.burst import BurstRecord
+from meshtop.model import (
+    ExperimentKind,
+    ExperimentRecord,
+    LinkKey,
+    LogLine,
+    Mark,
+    Mesh,
+    NodeName,
+    PathName,
+    Value,
+)
 
 SCHEMA = "meshtop.snapshot/1"
 EVENT_SCHEMA = "meshtop.event/1"
@@ -180,6 +189,34 @@ class StallView(Value, frozen=True, kw_only=True):
     evidence: Mapping[str, Any] = {}
 
 
+class Evidence(Value, frozen=True, kw_only=True):
+    """One measured fact: its name, its value, and what it was held against, in words."""
+
+    what: str
+    value: float | str | None
+    expected: str
+
+
+class FindingView(Value, frozen=True, kw_only=True):
+    """What is wrong, how sure, and why. ``src``, ``dst`` and ``path`` are None where a whole node is meant, which is
+    ``node`` then. ``experiments`` would settle it; they are kinds of ``model.ExperimentKind``."""
+
+    id: str
+    code: str
+    severity: Literal["info", "warning", "critical"]
+    confidence: float
+    src: NodeName | None = None
+    dst: NodeName | None = None
+    path: PathName | None = None
+    node: NodeName | None = None
+    since: str
+    summary: str
+    evidence: tuple[Evidence, ...] = ()
+    against: tuple[Evidence, ...] = ()
+    next: tuple[str, ...] = ()
+    experiments: tuple[ExperimentKind, ...] = ()
+
+
 class Snapshot(Value, frozen=True, kw_only=True):
     """The state of the whole mesh over the last ``window_s`` seconds."""
 
@@ -190,8 +227,8 @@ class Snapshot(Value, frozen=True, kw_only=True):
     nodes: tuple[NodeView, ...]
     links: tuple[LinkView, ...]
     stalls: tuple[StallView, ...] = ()
-    bursts: tuple[msgspec.Raw, ...] = ()
-    findings: tuple[msgspec.Raw, ...] = ()
+    bursts: tuple[BurstRecord, ...] = ()  # without ``raw``
+    findings: tuple[FindingView, ...] = ()
 
 
 class TrailPoint(Value, frozen=True, kw_only=True):
@@ -216,6 +253,26 @@ class Strip(Value, frozen=True, kw_only=True):
     seconds: tuple[StripState, ...]
 
 
+class RecordingView(Value, frozen=True, kw_only=True):
+    """What is being recorded now, or why it ended."""
+
+    path: str
+    size_bytes: int
+    since: float
+    failure: str | None = None
+
+
+class PlaybackView(Value, frozen=True, kw_only=True):
+    """Where in a recording we are. ``incomplete``: why the file ends before its end."""
+
+    first_at: float
+    last_at: float
+    at: float
+    speed: float
+    paused: bool
+    incomplete: str | None = None
+
+
 class View(Value, frozen=True, kw_only=True):
     """All that a screen may draw from. ``trails`` hold about the last two minutes, oldest first."""
 
@@ -228,6 +285,12 @@ class View(Value, frozen=True, kw_only=True):
     looking: tuple[NodeName, ...] = ()  # nodes that are sampled closely now, because something stalls
     log: tuple[LogLine, ...] = ()
     marks: tuple[Mark, ...] = ()
+    findings: tuple[FindingView, ...] = ()  # open ones, then closed ones of this session, newest first
+    experiments: tuple[ExperimentRecord, ...] = ()  # of this session, newest last
+    bursts: tuple[BurstRecord, ...] = ()  # all of this session, those that wait too, oldest first
+    recording: RecordingView | None = None
+    playback: PlaybackView | None = None
+    past: bool = False  # as it was at ``at``, which the operator asked for
     replay: bool = False  # a recording is played: nothing of it is now
     notice: str | None = None  # one line about what is being watched, for who sees it for the first time
     operator_cpu_pct: float | None = None
@@ -294,4 +357,16 @@ class LogEvent(Value, frozen=True, kw_only=True, tag_field="type", tag="log"):
     text: str
 
 
-StreamEvent = LinkEvent | NodeEvent | StallEvent | MarkEvent | LogEvent
+class BurstEvent(BurstRecord, frozen=True, kw_only=True, tag_field="type", tag="burst"):
+    """``interval``: with the newest interval alone in ``intervals``. ``closed``: the whole record."""
+
+    at: str
+    phase: Literal["queued", "started", "interval", "closed"]
+
+
+class FindingEvent(FindingView, frozen=True, kw_only=True, tag_field="type", tag="finding"):
+    at: str
+    phase: Literal["open", "changed", "closed"]
+
+
+StreamEvent = LinkEvent | NodeEvent | StallEvent | MarkEvent | LogEvent | BurstEvent | FindingEvent

@@ -18,9 +18,10 @@ import msgspec
 import pytest
 
 from meshtop import config as configuration
+from meshtop.burst import BurstLimits, BurstRecord, BurstRequest, NodeLoad
 from meshtop.collect.burst_runner import BurstRun, Phase
 from meshtop.collect.clock import Clock
-from meshtop.engine.bursts import BurstLimits, BurstRecord, BurstRequest, NodeLoad, plan
+from meshtop.engine.bursts import plan
 from meshtop.lab.netns import namespace_pids
 from meshtop.lab.network import Lab
 from meshtop.transport.base import Session

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from meshtop.burst import BurstLimits, BurstPlan, BurstRecord, BurstRequest
 from meshtop.collect.burst_runner import BurstRun, Phase
 from meshtop.collect.clock import Clock
-from meshtop.engine.bursts import BurstLimits, BurstPlan, BurstRecord, BurstRequest, plan
+from meshtop.engine.bursts import plan
 from meshtop.model import Mesh, Node
 from meshtop.model import Path as MeshPath
 from meshtop.transport.local import LocalTransport

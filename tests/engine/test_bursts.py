@@ -11,20 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshtop.burst import LEAST_LIMIT_S, BurstLimits, BurstPlan, BurstRequest, BurstState, Load, NodeLoad
 from meshtop.engine.bursts import (
-    LEAST_LIMIT_S,
     OVER,
     STEPS,
     USUAL_DATAGRAM_BYTES,
     BurstCourse,
-    BurstLimits,
-    BurstPlan,
     BurstRefused,
-    BurstRequest,
-    BurstState,
     BurstStep,
-    Load,
-    NodeLoad,
     plan,
     queued,
     startable,
