@@ -1,6 +1,6 @@
 # Each target does all of its own set-up: the virtual environment from the lock file, and missing system tools.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check bench stalls lab-report wheel-check lock clean venv
+.PHONY: help demo test unit check bench stalls verdicts lab-report wheel-check lock clean venv
 
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -39,6 +39,11 @@ stalls: venv ## as root: how well stalls are found in the lab, against captures,
 	@scripts/tools.sh demo
 	@test "$$(id -u)" = 0 || { echo "meshtop: the lab needs root; type: sudo make stalls" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks.stalls $(BENCH_ARGS)
+
+verdicts: venv ## as root: how right the verdicts are in the lab, each scenario with two seeds, in twenty minutes
+	@scripts/tools.sh demo
+	@test "$$(id -u)" = 0 || { echo "meshtop: the lab needs root; type: sudo make verdicts" >&2; exit 1; }
+	@$(BIN)/python -m benchmarks.verdicts $(BENCH_ARGS)
 
 lab-report: venv ## as root: what each overlay does to bulk TCP in the lab, in three minutes
 	@scripts/tools.sh demo
