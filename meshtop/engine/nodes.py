@@ -8,6 +8,7 @@ interval closes one cell on every link of the node and makes one ``link`` event.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -240,7 +241,7 @@ class NodeRecord:
             return boot
         newest = self.boot.newest if self.boot is not None else None
         boot = Boot(frame.boot, BootClock(received_at, frame.uptime_s, newest))
-        boot.follow(self._attribution, self._services, lambda waits, waiting: self._judge(boot, waits, waiting))
+        boot.follow(self._attribution, self._services, partial(self._judge, boot))
         if self.boot is not None:
             over = self._book.end_of_boot(self.node.name, self.boot.name)
             self._gone_stalls.extend(stallbook.event(record) for record in over)
