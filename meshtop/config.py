@@ -279,6 +279,7 @@ def _thresholds(root: Table) -> Thresholds:
         "lossy_window": ("lossy_window_s", _duration(1.0, 60.0)),
         "degraded_inflation": ("degraded_inflation", _number(1.05, 100.0)),
         "degraded_intervals": ("degraded_intervals", count),
+        "degraded_added": ("degraded_added_ms", _milliseconds),
         "clear_intervals": ("clear_intervals", count),
         "down_after": ("down_after_s", _duration(1.0, 60.0)),
     }
@@ -310,6 +311,13 @@ def _duration(low_s: float, high_s: float) -> Callable[[object], float]:
         return value
 
     return read
+
+
+def _milliseconds(raw: object) -> float:
+    value = 1000 * units.parse_duration(_quantity(raw, "2ms"))
+    if value > 60_000:
+        raise ValueError(f"{shown(raw)} is out of range; write 0ms to 60s")
+    return value
 
 
 def _line_rate(raw: object) -> int:

@@ -62,6 +62,7 @@ class Thresholds(Value, frozen=True, kw_only=True):
     lossy_window_s: float = 10.0
     degraded_inflation: float = 2.0
     degraded_intervals: int = 3
+    degraded_added_ms: float = 2.0
     clear_intervals: int = 5
     down_after_s: float = 5.0
 
@@ -281,6 +282,7 @@ class NodeInfo(Value, frozen=True, kw_only=True):
     processes: tuple[Process, ...] | None = None
     probe_cpu_s: float | None = None  # CPU seconds of the probe with all its children since it began
     ssh_socket: tuple[str, int, str, int] | None = None  # of the session itself: local, port, peer, port
+    listening: tuple[int, ...] | None = None  # those of the watched ports that somebody listens on, ascending
 
 
 class ProbeProblem(Value, frozen=True, kw_only=True):
@@ -441,6 +443,14 @@ class BaselinesForgotten(Value, frozen=True, kw_only=True):
     at: float
 
 
+class BaselinesKnown(Value, frozen=True, kw_only=True):
+    """The RTT baselines as they were known at this moment: with what a recording begins that was not begun with the
+    monitor, since no minute of frames tells them."""
+
+    at: float
+    rtt_ms: tuple[tuple[LinkKey, float], ...]
+
+
 class BurstTold(Value, frozen=True, kw_only=True):
     """How far a burst is. ``phase`` as in `meshtop stream`; the record is whole each time, ``raw`` only in the last."""
 
@@ -469,6 +479,7 @@ EngineEvent = (
     | BaselinesForgotten
     | BurstTold
     | ExperimentTold
+    | BaselinesKnown
 )
 
 

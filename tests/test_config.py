@@ -65,7 +65,7 @@ def test_all_that_a_file_may_say() -> None:
     }
     assert [(watch.name, watch.ports, watch.nodes) for watch in mesh.watches] == [("push", (443, 5000), ("a",))]
     assert (mesh.thresholds.lossy_loss_pct, mesh.thresholds.lossy_window_s, mesh.thresholds.down_after_s) == (2, 20, 7)
-    assert mesh.thresholds.lossy_min_lost == 2
+    assert (mesh.thresholds.lossy_min_lost, mesh.thresholds.degraded_added_ms) == (2, 5.0)
     assert read.ssh.known_hosts == str(file.parent.absolute() / "known_hosts")
     assert (read.ssh.config, read.ssh.connect_timeout_s) == (None, 5.0)
     assert (read.burst.first_port, read.burst.last_port) == (5201, 5210)

@@ -46,13 +46,14 @@ class PingPlan(Value, frozen=True, kw_only=True):
 
 class ProbePlan(Value, frozen=True, kw_only=True):
     """What one node's probe does. ``addresses`` and ``ports`` are the filter of ``ss``: sockets with that peer address,
-    or with that port at either end."""
+    or with that port at either end. ``services``: ports of which it tells whether somebody listens on them."""
 
     interval_s: float = 1.0
     burst_interval_s: float = 0.2
     pings: tuple[PingPlan, ...] = ()
     addresses: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
+    services: tuple[int, ...] = ()
     beat_s: float = BEAT_S
     rare_beat_s: float = RARE_BEAT_S
     key_frame_s: float = KEY_FRAME_S
@@ -69,16 +70,17 @@ def plan_for(mesh: Mesh, node_name: str) -> ProbePlan:
         raise KeyError(node_name)
     others = [other for other in mesh.nodes if other.name != node_name]
     addresses = {address: None for other in others for address in other.address.values()}
-    ports = {port: None for path in mesh.paths for port in path.outer_ports}
-    ports |= {
+    services = {
         port: None for watch in mesh.watches if not watch.nodes or node_name in watch.nodes for port in watch.ports
     }
+    ports = {port: None for path in mesh.paths for port in path.outer_ports} | services
     return ProbePlan(
         interval_s=mesh.interval_s,
         burst_interval_s=mesh.burst_interval_s,
         pings=_pings(mesh, node),
         addresses=tuple(addresses),
         ports=tuple(ports),
+        services=tuple(services),
     )
 
 
@@ -194,10 +196,14 @@ def _filter(plan: ProbePlan) -> str:
         address = ip_address(text)
         terms.append(f"dst [{address}]" if isinstance(address, IPv6Address) else f"dst {address}")
     for port in plan.ports:
-        if not 0 < port <= _PORT_MAX:
-            raise ValueError(f"{port} is not a port")
-        terms.append(f"sport = :{port:d} or dport = :{port:d}")
+        terms.append(f"sport = :{_checked_port(port)} or dport = :{port}")
     return " or ".join(terms)
+
+
+def _checked_port(port: int) -> int:
+    if not 0 < port <= _PORT_MAX:
+        raise ValueError(f"{port} is not a port")
+    return port
 
 
 def _ping_list(plan: ProbePlan) -> str:
@@ -221,6 +227,7 @@ def _preamble(plan: ProbePlan) -> bytes:
         "MT_KEY": str(_hundredths(plan.key_frame_s)),
         "MT_MOST": f"{plan.max_sockets:d}",
         "MT_FILTER": _filter(plan),
+        "MT_SERVICES": " or ".join(f"sport = :{_checked_port(port)}" for port in plan.services),
         "MT_PINGS": _ping_list(plan),
     }
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()).encode()

@@ -183,6 +183,13 @@ note_wall() {
   note wall "$wall $up"
 }
 
+# Which of the watched ports somebody listens on; nothing where ss could not tell.
+listened_on() {
+  { ss -tln "$MT_SERVICES" 2>/dev/null && echo told; } | $awk '
+    $1 == "LISTEN" { n = split($4, part, ":"); found[part[n]] = 1 }
+    $1 == "told" { printf "-"; for (port in found) printf " %s", port }'
+}
+
 note_what_it_is() {
   read -r line </proc/sys/kernel/osrelease && note kernel "$line"
   note uid "$(id -u)"
@@ -190,6 +197,7 @@ note_what_it_is() {
   note iperf3 "$(said_by iperf3 --version)"
   note ping "$(said_by ping -V)"
   note ssh "$SSH_CONNECTION"
+  [ "$MT_SERVICES" ] && [ "$ss_flags" ] && note listening "$(listened_on)"
   command -v ip >/dev/null && note addresses "$(ip -o addr | head -n 100 | while read -r _ interface family address _; do
     case $family in
       inet*) printf '%s=%s ' "${interface%%@*}" "${address%%/*}" ;;

@@ -93,6 +93,14 @@ class Service(NamedTuple):
     dials: bool = False
 
 
+class Remote(NamedTuple):
+    """The other end of a watched service's flows. ``port`` is told where the service is there; None where it is here,
+    and clients come from any port."""
+
+    address: str
+    port: int | None
+
+
 class Services:
     """Tells the services of one node's sockets by their ports."""
 
@@ -105,6 +113,9 @@ class Services:
         }
         self._tunnel = {port: path.name for path in mesh.paths for port in path.outer_ports}
         self._owners = address_owners(mesh)
+
+    def remote(self, socket: SocketId) -> Remote:
+        return Remote(canonical(socket.peer), socket.peer_port if socket.peer_port in self._watch else None)
 
     def of(self, socket: SocketId) -> Service:
         watch = self._watch.get(socket.peer_port) or self._watch.get(socket.local_port)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from meshtop.engine.counters import DSACK, FAST, ORIG_SENT, RETRANS, SLOW_START, SYN, TIMEOUTS, TLP, UNDONE
 from meshtop.engine.links import LinkRecord, SocketSight, standstill
 from meshtop.engine.nodes import Measured, NodeRecord
-from meshtop.engine.snapshot import InterfaceRate, LinkView, NodeTcp, NodeView, ProbeCost, StallView, WatchView
+from meshtop.engine.snapshot import InterfaceRate, LinkView, NodeTcp, NodeView, ProbeCost, StallView
 from meshtop.engine.states import Verdict
-from meshtop.engine.waits import Waits
+from meshtop.engine.watches import Span, watch_views
 
 _NOT_YET = Verdict("no-data", "no interval measured yet")
 _COST_WINDOW_S = 120.0  # the probe tells its CPU at a slow beat
@@ -71,6 +71,7 @@ def node_view(record: NodeRecord, now: float, window: Window) -> NodeView:
         unattributed=boot.chains.unattributed if boot is not None and boot.chains.sockets_known else None,
         problems=record.problems,
         flow_fields_missing=record.missing if info.ss is not None else (),
+        watches=watch_views(record, Span(window.after, window.upto, window.sockets_s), state),
         **_node_trouble(record, window) if state == "up" else {},
     )
 
@@ -80,24 +81,11 @@ def _node_trouble(record: NodeRecord, window: Window) -> dict[str, Any]:
     chains = record.boot.chains if record.boot is not None else None
     if chains is None or not chains.sockets_known or not record.stalls_followed or chains.waits is None:
         return {}
-    names = [w.name for w in record.mesh.watches if not w.nodes or record.node.name in w.nodes]
     waits = chains.waits
     return {
-        **standstill(record.stalls, window.after, window.upto),
+        **standstill(record.stalls.overlapping(window.after, window.upto), window.after, window.upto),
         **_connecting(age for _, age in waits.connecting(waits.at_s or 0.0)),
-        "watches": tuple(_watch(record, waits, name, window) for name in names),
     }
-
-
-def _watch(record: NodeRecord, waits: Waits, name: str, window: Window) -> WatchView:
-    stalls = [r for r in record.stalls.overlapping(window.after, window.upto) if r.service.watch == name]
-    return WatchView(
-        name=name,
-        flows=waits.sockets_of(name),
-        stalls=len(stalls),
-        stalled_now=any(r.open for r in stalls),
-        longest_stall_s=_rounded(max((r.stall.duration_s for r in stalls), default=None)),
-    )
 
 
 def _connecting(ages: Iterable[float]) -> dict[str, Any]:
@@ -116,7 +104,7 @@ def _link_trouble(record: NodeRecord, link: LinkRecord, window: Window) -> dict[
         return {}
     waits, link_of = boot.chains.waits, boot.chains.link_of
     return {
-        **standstill(link.stalls, window.after, window.upto),
+        **standstill(link.stalls.overlapping(window.after, window.upto), window.after, window.upto),
         **_connecting(age for id_, age in waits.connecting(waits.at_s or 0.0) if link_of(id_) == link.key),
         "crawling": sum(key == link.key for key, _ in record.crawls(boot)),
     }

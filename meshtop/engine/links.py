@@ -10,9 +10,10 @@ from typing import NamedTuple, TypedDict
 
 from meshtop.engine.baseline import Baseline
 from meshtop.engine.flows import Activity, Gauges
+from meshtop.engine.history import History
 from meshtop.engine.probes import Outcome, Outcomes, Series, Size, lost_after_s
 from meshtop.engine.snapshot import LinkState, TrailPoint
-from meshtop.engine.stallbook import StallList, share_pct
+from meshtop.engine.stallbook import StallList, StallRecord, share_pct
 from meshtop.engine.states import LinkFacts, SizeCount, Verdict, hold, judge
 from meshtop.engine.strips import StripRecord
 from meshtop.engine.timeseries import Ring, delay_variation, median
@@ -116,8 +117,13 @@ class Standstill(TypedDict):
     stalled_pct: float | None
 
 
-def standstill(stalls: StallList, after: float, upto: float) -> Standstill:
-    records = stalls.overlapping(after, upto)
+def is_inflated(rtt_ms: float, baseline_ms: float, limits: Thresholds) -> bool:
+    """Longer by the factor that matters, and by an amount that does: a link of 0.05 ms doubles when a core is busy."""
+    return rtt_ms > limits.degraded_inflation * baseline_ms and rtt_ms - baseline_ms >= limits.degraded_added_ms
+
+
+def standstill(records: Sequence[StallRecord], after: float, upto: float) -> Standstill:
+    """``records`` are those that overlap that time."""
     return Standstill(
         stalls=len(records),
         stalled_now=any(record.open for record in records),
@@ -139,6 +145,7 @@ class LinkRecord:
         self._last_progress: float | None = None
         self.stalls = StallList()
         self.strip = StripRecord()
+        self.history = History()
         self.decided: list[tuple[Size, Outcome]] = []  # in the interval that is about to be closed
 
     # ── Taking in ──
@@ -162,12 +169,21 @@ class LinkRecord:
     def lost(self, size: Size, losses: Sequence[Outcome]) -> None:
         for outcome in losses:
             self.decided.append((size, outcome))
+            self.history.lose(size, outcome.sent_at)
             cell = self._trail.after(outcome.sent_at)
             if cell is not None and size == "small":
                 cell.mark_lost(1)
 
     def interval(
-        self, start: float, end: float, at: float, moved: Activity | None, running: Sequence[Series], known: Known
+        self,
+        start: float,
+        end: float,
+        at: float,
+        moved: Activity | None,
+        running: Sequence[Series],
+        known: Known,
+        *,
+        late: bool = False,
     ) -> Cell:
         """Close one interval of the source, of which ``decided`` holds the pings, and judge it."""
         rtts = [o.rtt_ms for size, o in self.decided if size == "small" and o.rtt_ms is not None]
@@ -179,6 +195,8 @@ class LinkRecord:
         before = self._trail.last(self._limits.clear_intervals - 1, end)
         cell.shown = hold([*(old.raw for old in before), cell.raw], self._limits)
         self._trail.add(end, cell)
+        fulls = [o.rtt_ms for size, o in self.decided if size == "full" and o.rtt_ms is not None]
+        self.history.add(start, end, at, (cell.rtt_ms, median(fulls)), moved, cell.shown.state, late=late)
         return cell
 
     def _facts(self, cell: Cell, running: Sequence[Series], known: Known) -> LinkFacts:
@@ -251,7 +269,7 @@ class LinkRecord:
             if rtt_ms is None:
                 continue
             newest = rtt_ms if newest is None else newest
-            if not baseline_ms or rtt_ms <= self._limits.degraded_inflation * baseline_ms:
+            if not baseline_ms or not is_inflated(rtt_ms, baseline_ms, self._limits):
                 break
             run += 1
             if run >= self._limits.degraded_intervals:

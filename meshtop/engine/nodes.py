@@ -28,6 +28,7 @@ from meshtop.engine.clockmap import BootClock
 from meshtop.engine.counters import CounterDeltas, CounterReading
 from meshtop.engine.crawl import Crawl
 from meshtop.engine.flows import Gauges, fields_missing
+from meshtop.engine.history import History, most_of_one
 from meshtop.engine.links import STILL, Cell, Known, LinkRecord, SocketSight, standstill
 from meshtop.engine.probes import PingBook, Series
 from meshtop.engine.sessions import Sessions, Vantage
@@ -153,13 +154,16 @@ class NodeRecord:
             if dst.name != node.name
             for key in (LinkKey(node.name, dst.name, path.name) for path in mesh.paths)
         }
+        limit = most_of_one(len(mesh.nodes) * len(self.links))
+        for link in self.links.values():
+            link.history = History(limit)
         self._targets = {
             address: LinkKey(node.name, *owners[0])
             for address, owners in address_owners(mesh).items()
             if len(owners) == 1 and owners[0][0] != node.name
         }
-        self._attribution = Attribution(mesh, node.name, own)
-        self._services = Services(mesh, node.name)
+        self.attribution = Attribution(mesh, node.name, own)
+        self.services = Services(mesh, node.name)
         self._neighbourhood = Neighbourhood(mesh, node.name, self.links, seen)
         self._book = book
         self.stalls = StallList()
@@ -207,6 +211,10 @@ class NodeRecord:
     def state(self, now: float) -> tuple[NodeState, str | None]:
         return self.sessions.state(now, self.sample_age_s(now), self.fresh_limit_s, self.vantage, self.problems)
 
+    def process_of(self, inode: int | None) -> str | None:
+        """Whose socket that is, as far as the node lets us see."""
+        return self._process_of.get(inode) if inode is not None else None
+
     # ── Taking in ──
 
     def receive(self, event: FrameReceived) -> list[LinkEvent | StallEvent]:
@@ -241,7 +249,7 @@ class NodeRecord:
             return boot
         newest = self.boot.newest if self.boot is not None else None
         boot = Boot(frame.boot, BootClock(received_at, frame.uptime_s, newest))
-        boot.follow(self._attribution, self._services, partial(self._judge, boot))
+        boot.follow(self.attribution, self.services, partial(self._judge, boot))
         if self.boot is not None:
             over = self._book.end_of_boot(self.node.name, self.boot.name)
             self._gone_stalls.extend(stallbook.event(record) for record in over)
@@ -342,7 +350,7 @@ class NodeRecord:
         return "bytes_acked" not in self.missing
 
     def _judge(self, boot: Boot, waits: Waits, waiting: Waiting) -> tuple[str, bool]:
-        link = self._attribution.place(waiting.reading.id).link
+        link = self.attribution.place(waiting.reading.id).link
         moment = Moment(
             at=boot.clock.operator_time(waiting.at_s),
             onset=boot.clock.axis(waiting.onset_s),
@@ -382,16 +390,16 @@ class NodeRecord:
                 self.links[record.link].stalls.add(record)
         if record.open:
             self._open[record.number] = record
-        if record.process is None and stall.reading.inode is not None:
-            record.process = self._process_of.get(stall.reading.inode)
+        if record.process is None:
+            record.process = self.process_of(stall.reading.inode)
         if telling:
             yield stallbook.event(record)
 
     def _place(self, record: StallRecord) -> None:
         """Where it stands. What a receiver sees is of the link towards it."""
         socket = record.key.socket
-        link = self._attribution.place(socket).link
-        record.service = self._services.of(socket)
+        link = self.attribution.place(socket).link
+        record.service = self.services.of(socket)
         if record.stall.seen_by == "sender":
             record.link = link
             return
@@ -401,7 +409,7 @@ class NodeRecord:
 
     def _sender_is_seen(self, stall: Stall, at: float) -> bool:
         """Its own socket tells more, and exactly."""
-        link = self._attribution.place(stall.id).link
+        link = self.attribution.place(stall.id).link
         return link is not None and self._mirror(stall.id, link.dst, at) is not None
 
     def _other_end(self, record: StallRecord) -> Mapping[str, object] | None:
@@ -476,7 +484,7 @@ class NodeRecord:
             gauges = boot.chains.gauges(key) if present and boot.chains.sockets_known else None
             before = link.newest
             known = self._known(link, stream, gauges, crawls.get(key))
-            cell = link.interval(start, end, at, moved, stream.book.running(key), known)
+            cell = link.interval(start, end, at, moved, stream.book.running(key), known, late=late)
             sight = SocketSight(step.sockets_s, self.missing, gauges)
             yield self._event(link, cell, stamp, seconds, late, sight)
             link.decided = decided
@@ -495,7 +503,9 @@ class NodeRecord:
         self, link: LinkRecord, cell: Cell, stamp: str, seconds: float, late: bool, sight: SocketSight
     ) -> LinkEvent:
         moved = cell.moved
-        stalls = standstill(link.stalls, cell.start, cell.end) if sight.seconds > 0 and self.stalls_followed else None
+        stalls = None
+        if sight.seconds > 0 and self.stalls_followed:
+            stalls = standstill(link.stalls.overlapping(cell.start, cell.end), cell.start, cell.end)
         return LinkEvent(
             at=stamp,
             src=link.key.src,

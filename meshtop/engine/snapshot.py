@@ -62,14 +62,45 @@ class InterfaceRate(Value, frozen=True, kw_only=True):
     tx_drop: int | None
 
 
+class WatchPeer(Value, frozen=True, kw_only=True):
+    """Where flows of a watched service lead. ``port`` is told where the service is there; None where it is here, and
+    its clients come from any port. ``dst`` and ``path`` are None for an address outside of the mesh."""
+
+    address: str
+    port: int | None = None
+    dst: NodeName | None = None
+    path: PathName | None = None
+    flows: int = 0
+    stalls: int | None = None
+    stalled_now: bool | None = None
+    longest_stall_s: float | None = None
+    tx_bps: float | None = None
+    rx_bps: float | None = None
+
+
 class WatchView(Value, frozen=True, kw_only=True):
-    """A watched service on one node: its open sockets there, and their stalls that overlap the window."""
+    """A watched service on one node: its open flows there, whatever they lead to, and their stalls that overlap the
+    window. Where it cannot be seen ``visible`` is False and ``reason`` says why; the figures then tell nothing of it,
+    and those that are not known are None."""
 
     name: str
+    visible: bool = False
+    reason: str | None = None
+    listening: bool | None = None  # whether one of its ports is listened on in the node's network namespace
     flows: int | None = None
     stalls: int | None = None
     stalled_now: bool | None = None
     longest_stall_s: float | None = None
+    stalled_pct: float | None = None  # share of the window in which at least one of its flows stalled
+    crawling: int | None = None
+    connecting: int | None = None
+    connecting_oldest_s: float | None = None
+    tx_bps: float | None = None
+    rx_bps: float | None = None
+    processes: tuple[str, ...] = ()  # who has its flows and where, as far as the node lets us see
+    cgroups: tuple[str, ...] = ()
+    peers: tuple[WatchPeer, ...] = ()  # stalled ones first, then the busiest
+    more_peers: int = 0  # left out of ``peers``
 
 
 class NodeView(Value, frozen=True, kw_only=True):
@@ -241,6 +272,56 @@ class TrailPoint(Value, frozen=True, kw_only=True):
     tx_bps: float | None = None
     retrans: int | None = None
     state: LinkState = "no-data"
+    interval_s: float | None = None  # it lasted so long, up to ``at``
+    rtt_full_ms: float | None = None  # of 1200-byte probes, which are sent less often
+    lost_full: int = 0
+    segments: int | None = None  # data segments sent, those that were sent again too
+    late: bool = False  # it was told after its time
+
+    @property
+    def retrans_pct(self) -> float | None:
+        """Of the data segments; None where none was sent or it is not known."""
+        return 100 * self.retrans / self.segments if self.segments and self.retrans is not None else None
+
+
+class FlowView(Value, frozen=True, kw_only=True):
+    """One open TCP socket of ``node``, as its kernel sees it now. ``link`` is None where its peer is no node of the mesh.
+    A figure is None where that node's ``ss`` cannot give it, or where there is nothing to measure yet."""
+
+    node: NodeName
+    link: LinkKey | None
+    local: str
+    local_port: int
+    peer: str
+    peer_port: int
+    state: str
+    process: str | None = None
+    cgroup: str | None = None
+    watch: str | None = None
+    tunnel: PathName | None = None  # the overlay that it carries
+    stalled: bool = False
+    tx_bps: float | None = None  # acknowledged, over the last interval
+    rx_bps: float | None = None
+    srtt_ms: float | None = None
+    minrtt_ms: float | None = None
+    retrans: int | None = None  # segments since it was made
+    segments: int | None = None
+    cwnd: int | None = None
+    rto_ms: float | None = None
+    backoff: int | None = None
+    unacked: int | None = None
+    notsent: int | None = None
+    recv_q: int | None = None
+    snd_wnd: int | None = None
+    mss: int | None = None
+    pmtu: int | None = None
+    timer: str | None = None
+    timer_ms: float | None = None
+    congestion: str | None = None
+
+    @property
+    def retrans_pct(self) -> float | None:
+        return 100 * self.retrans / self.segments if self.segments and self.retrans is not None else None
 
 
 StripState = Literal["no-data", "idle", "sending", "retransmitting", "stalled"]

@@ -13,6 +13,7 @@ from meshtop.engine.crawl import Crawls
 from meshtop.engine.flows import WITHOUT_INFO
 from meshtop.engine.receivers import Receivers
 from meshtop.engine.stalls import Stall, StallDetector, State, Waiting
+from meshtop.engine.watched import WatchedFlows
 from meshtop.model import PathName, SocketChanges, SocketId, SocketReading
 
 # A SYN is sent again after a second (RFC 6298); who is not through by then does not get through at once.
@@ -45,7 +46,7 @@ class Waits:
         self._connecting: dict[SocketId, float] = {}  # since when
         self._full_size: dict[str, dict[int, float]] = {}  # peer → segment size → when such segments were last acked
         self._tunnel: dict[SocketId, Service] = {}
-        self._watched: dict[SocketId, str] = {}
+        self.watched = WatchedFlows()
         self._tunnel_stalls: deque[Stall] = deque(maxlen=_TUNNEL_STALLS)
 
     def fork(self) -> Waits:
@@ -55,7 +56,7 @@ class Waits:
         twin._connecting = dict(self._connecting)
         twin.receivers = self.receivers.fork()
         twin._tunnel = dict(self._tunnel)
-        twin._watched = dict(self._watched)
+        twin.watched = self.watched
         return twin
 
     def _judged(self, waiting: Waiting) -> tuple[str, bool]:
@@ -91,11 +92,11 @@ class Waits:
             found += self.receivers.see(reading, at)
         found += self.receivers.unchanged(seen, at)
         self.crawls.unchanged(seen, at, period_s)
+        self.watched.observe(at, followed, gone, period_s)
         for id_ in gone:
             found += self.receivers.gone(id_, at)
             self._connecting.pop(id_, None)
             self._tunnel.pop(id_, None)
-            self._watched.pop(id_, None)
             self.crawls.forget(id_)
         self._tunnel_stalls.extend(stall for stall in found if stall.outcome != "open" and stall.id in self._tunnel)
         return found
@@ -113,7 +114,7 @@ class Waits:
         if service.tunnel is not None:
             self._tunnel[reading.id] = service
         if service.watch is not None:
-            self._watched[reading.id] = service.watch
+            self.watched.admit(reading.id, service.watch, self._services.remote(reading.id))
         return True
 
     def leave_out_own(self) -> None:
@@ -122,7 +123,7 @@ class Waits:
             self.detector.forget(id_)
             self.crawls.forget(id_)
             self.receivers.gone(id_, 0.0)
-            self._watched.pop(id_, None)
+            self.watched.forget(id_)
         for id_ in [id_ for id_ in self._connecting if id_[:4] in self._own]:
             del self._connecting[id_]
 
@@ -161,9 +162,8 @@ class Waits:
         after = since + max(_UNDER_WAY_S, 2 * (reading.srtt_ms or 0.0) / 1000)
         return any(size >= _FULL_SHARE * (reading.mss or 0) and at > after for size, at in sizes.items())
 
-    def sockets_of(self, watch: str) -> int:
-        """How many sockets of a watched service there are."""
-        return sum(name == watch for name in self._watched.values())
+    def watch_of(self, id_: SocketId) -> str | None:
+        return self._services.of(id_).watch
 
     def tunnel_sockets(self, path: PathName) -> list[tuple[SocketId, Service]]:
         return [(id_, service) for id_, service in self._tunnel.items() if service.tunnel == path]

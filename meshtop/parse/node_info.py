@@ -1,7 +1,8 @@
 """The slow beat: what a node is, from the words of its own tools.
 
 /proc/sys/kernel/osrelease, ``id -u``, ``ss -V``, ``iperf3 --version``, ``ping -V``, ``ip -o addr``,
-``date``, sshd's SSH_CONNECTION, ``ss -tnpe`` and /proc/PID/stat of the probe's own processes.
+``date``, ``ss -tln`` of the watched ports, sshd's SSH_CONNECTION, ``ss -tnpe`` and /proc/PID/stat of the probe's own
+processes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from meshtop.parse.text import clean
 from meshtop.parse.versions import parse_iperf3_version, parse_ping_version, parse_ss_version
 
 MAX_ADDRESSES = 256
+_MAX_PORT = 65535
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
@@ -31,6 +33,7 @@ def node_info(rows: Words, owners: Words) -> tuple[NodeInfo, int]:
     processes, failed = _processes(owners) if "processes" in rows else (None, 0)
     addresses, strange = _addresses(rows["addresses"]) if "addresses" in rows else (None, 0)
     uid = text.get("uid", "")
+    listening, unknown = _ports(rows["listening"]) if "listening" in rows else (None, 0)
     info = NodeInfo(
         kernel=clean(text["kernel"], 64) if "kernel" in text else None,
         ss=parse_ss_version(text.get("ss", "")),
@@ -43,8 +46,15 @@ def node_info(rows: Words, owners: Words) -> tuple[NodeInfo, int]:
         processes=processes,
         probe_cpu_s=float(text["cpu"]) if _SECONDS.fullmatch(text.get("cpu", "")) else None,
         ssh_socket=_ssh_socket(rows.get("ssh", [])),
+        listening=listening,
     )
-    return info, failed + strange
+    return info, failed + strange + unknown
+
+
+def _ports(words: list[str]) -> tuple[tuple[int, ...], int]:
+    """``- 443 5000``: the blank that stands for none, then those that there are."""
+    ports = {int(word) for word in words[1:] if _NUMBER.fullmatch(word) and int(word) <= _MAX_PORT}
+    return tuple(sorted(ports)), sum(not _NUMBER.fullmatch(word) or int(word) > _MAX_PORT for word in words[1:])
 
 
 def _addresses(words: list[str]) -> tuple[tuple[tuple[str, str], ...], int]:

@@ -81,11 +81,18 @@ def share_gravity(pct: float | None, limit_pct: float) -> Gravity:
 
 
 def rtt(link: LinkView, thresholds: Thresholds) -> Figure:
-    return Figure(format_ms(link.rtt_ms), _known(link.rtt_ms, inflation_gravity(link.inflation, thresholds)))
+    return Figure(format_ms(link.rtt_ms), _known(link.rtt_ms, _rtt_gravity(link, thresholds)))
 
 
 def inflation(link: LinkView, thresholds: Thresholds) -> Figure:
-    return Figure(format_ratio(link.inflation), inflation_gravity(link.inflation, thresholds))
+    return Figure(format_ratio(link.inflation), _rtt_gravity(link, thresholds))
+
+
+def _rtt_gravity(link: LinkView, thresholds: Thresholds) -> Gravity:
+    """As for the state: what was added must be worth mentioning too."""
+    if link.rtt_ms is not None and link.rtt_ms - (link.rtt_baseline_ms or 0.0) < thresholds.degraded_added_ms:
+        return Gravity.FINE if link.inflation is not None else Gravity.UNKNOWN
+    return inflation_gravity(link.inflation, thresholds)
 
 
 def rate(link: LinkView, thresholds: Thresholds) -> Figure:

@@ -102,6 +102,7 @@ def test_an_address_that_cannot_be_reached_is_not_pinged_but_its_sockets_are_tol
 def test_watched_ports_of_that_node():
     watches = (Watch(name="push", ports=(5000, 443), nodes=("n0",)), Watch(name="web", ports=(80,)))
     assert plan_for(mesh(watches=watches), "n0").ports == (443, 5000, 80)
+    assert plan_for(mesh(watches=watches), "n0").services == (5000, 443, 80)
     assert plan_for(mesh(watches=watches), "n1").ports == (443, 80)
 
 

@@ -88,6 +88,22 @@ def test_sockets_of_a_watched_port_at_either_end(node):
     assert nothing.next_frame().sockets.total == 0
 
 
+@pytest.mark.parametrize("address", [HERE, "::"])
+def test_who_listens_on_a_watched_port_is_told_with_the_slow_beat(node, address):
+    first = node.start(PLAN)
+    first.next_frame()
+    talk = node.talk(first, 1, address)
+    node.share_network_of(first)
+    probe = node.start(msgspec.structs.replace(PLAN, services=(talk.port, 9)))
+    probe.until(lambda: probe.info is not None and probe.info.listening is not None)
+    assert probe.info.listening == (talk.port,)
+    other = node.start(msgspec.structs.replace(PLAN, services=(9,)))
+    other.until(lambda: other.info is not None and other.info.listening is not None)
+    assert other.info.listening == ()
+    assert first.info.listening is None  # not asked
+    assert sum(frame.unparsed for frame in probe.frames) == 0
+
+
 def test_mapped_addresses_are_found(node):
     """A server that listens on :: has sockets whose peers print as ::ffff:127.0.0.1."""
     probe = node.start(PLAN)

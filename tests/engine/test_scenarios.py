@@ -192,6 +192,31 @@ def test_trouble_clears_after_five_clean_intervals(story):
     assert [text.split(": ")[1] for text in changes] == ["ok → degraded", "degraded → ok"]
 
 
+@pytest.mark.parametrize(
+    ("usual", "now", "state"),
+    [(0.05, 0.4, "ok"), (0.05, 2.0, "ok"), (0.05, 2.1, "degraded"), (2.0, 3.9, "ok"), (2.0, 4.1, "degraded"),
+     (38.0, 70.0, "ok"), (38.0, 77.0, "degraded")],
+)  # fmt: skip
+def test_a_short_link_must_grow_by_milliseconds_too(story, usual, now, state):
+    s = story()
+    s.begin()
+    for _ in range(10):
+        s.second(usual)
+    for _ in range(3):
+        s.second(now)
+    assert s.state() == state
+
+
+def test_the_least_that_must_be_added_can_be_configured(story, build):
+    s = story(build.mesh(thresholds=Thresholds(degraded_added_ms=0.0)))
+    s.begin()
+    for _ in range(10):
+        s.second(0.05)
+    for _ in range(3):
+        s.second(0.2)
+    assert s.state() == "degraded"
+
+
 def test_two_long_round_trips_are_not_yet_degraded(story):
     s = story()
     s.begin()

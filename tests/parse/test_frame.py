@@ -187,6 +187,8 @@ def test_the_slow_beat(reader):
         "icpu=1.25",
         'q77=users:(("ss hd",pid=9,fd=3)) ino:77 sk:',
         "iprocesses=1",
+        "ilistening=- 5000 443 0x1 99999",
+        "ilater=what a later probe tells",
     ).info
     assert info is not None
     assert (info.kernel, info.root, info.ss, info.iperf3, info.ping) == (
@@ -200,6 +202,14 @@ def test_the_slow_beat(reader):
     assert info.addresses == (("eth0", "10.0.0.1"), ("eth0", "10.0.0.3"), ("eth0", "fe80::1"))
     assert info.ssh_socket == ("192.0.2.2", 22, "192.0.2.1", 50123)
     assert info.processes == (Process(inode=77, pid=9, name="ss hd"),)
+    assert info.listening == (443, 5000)
+
+
+@pytest.mark.parametrize(("rows", "listening"), [((), None), (("ilistening=-",), ()), (("ilistening=- 80",), (80,))])
+def test_nobody_listens_is_not_the_same_as_not_told(reader, rows, listening):
+    info = opened(reader, "ikernel=6.1.0", *rows).info
+    assert info is not None
+    assert info.listening == listening
 
 
 def test_the_slow_beat_keeps_what_did_not_change(reader):
