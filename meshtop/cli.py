@@ -50,10 +50,29 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+class ScreenSize(click.ParamType[tuple[int, int]]):
+    """``120x40`` as columns and lines."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = value.lower().replace("×", "x").partition("x")
+        if not (width.isdecimal() and height.isdecimal()):
+            self.fail(f'"{value}" is not a size; write 120x40', param, ctx)
+        if not (10 <= int(width) <= 500 and 3 <= int(height) <= 200):
+            self.fail(f'"{value}" is out of range; write 10x3 to 500x200', param, ctx)
+        return int(width), int(height)
+
+
 class LazyGroup(click.Group):
     """Commands of which the module is read only when they are run or listed."""
 
-    elsewhere: ClassVar[dict[str, str]] = {"lab": "meshtop.lab.commands:lab_group"}
+    elsewhere: ClassVar[dict[str, str]] = {
+        "burst": "meshtop.commands.burst:burst",
+        "lab": "meshtop.lab.commands:lab_group",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self.elsewhere])
@@ -182,22 +201,43 @@ def _watch(settings: Settings, record: Path | None) -> int:
 @click.option("--json", "as_json", is_flag=True, help="One document of schema meshtop.snapshot/1.")
 @click.option("--for", "window_s", type=Duration(0.1, 3600.0), default="10s", show_default=True, metavar="TIME",
               help="Collect that long, once every node is up or has failed.")  # fmt: skip
+@click.option("--svg", type=_file, metavar="FILE", help="Draw the screen into FILE, and its text into FILE.txt.")
+@click.option("--png", type=_file, metavar="FILE", help="The same as PNG.")
+@click.option("--text", type=_file, metavar="FILE", help="The screen as plain text.")
+@click.option("--view", default="overview", show_default=True, metavar="NAME",
+              help="overview, link:SRC:DST, node:NAME, stalls, diagnosis, burst or log.")  # fmt: skip
+@click.option("--size", type=ScreenSize(), default="120x40", show_default=True, metavar="WxH", help="Columns x lines.")
 @from_option
 @record_option
 @common
 @click.pass_obj
 def snapshot(
-    earlier: Settings, /, as_json: bool, window_s: float, source: Path | None, record: Path | None, **given: Any
+    earlier: Settings,
+    /,
+    as_json: bool,
+    window_s: float,
+    svg: Path | None,
+    png: Path | None,
+    text: Path | None,
+    view: str,
+    size: tuple[int, int],
+    source: Path | None,
+    record: Path | None,
+    **given: Any,
 ) -> int:
     """Collect for a while without a screen, print the state once. With --from: the state at a recording's end, its
-    figures over the last --for."""
+    figures over the last --for. With --svg, --png or --text: draw what the screen would show instead."""
     from meshtop.commands import headless, recorded, running
+    from meshtop.commands.pictures import wanted
 
     _not_both(source, record)
+    settings = Settings(earlier, **given)
+    look = settings.look()
+    pictures = wanted({"svg": svg, "png": png, "text": text}, view, size, look.theme, look.theme_dir)
     if source is not None:
-        return recorded.snapshot(source, window_s, as_json=as_json)
-    config = Settings(earlier, **given).load(screen=False)
-    return running.run(partial(headless.snapshot, config, window_s, as_json=as_json, record=record))
+        return recorded.snapshot(source, window_s, as_json=as_json, pictures=pictures)
+    config = settings.load(screen=False)
+    return running.run(partial(headless.snapshot, config, window_s, as_json=as_json, record=record, pictures=pictures))
 
 
 @cli.command()

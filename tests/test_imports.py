@@ -33,13 +33,12 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"collect", "transport", "parse", "engine", "agent", "recording", "model", "burst", "units"},
         {"msgspec", "icmplib", "psutil"},
     ),
-    "recording": ({"recording", "model", "engine.snapshot"}, {"msgspec"}),
-    "recorder": ({"recording", "model", "__init__"}, set()),
+    "recording": ({"recording", "model", "units", "engine.snapshot", "__init__"}, {"msgspec"}),
     "toml_lines": (set(), set()),
     "config_reader": ({"toml_lines", "model"}, set()),
     "config": ({"config_reader", "toml_lines", "model", "units", "transport.target"}, {"msgspec", "platformdirs"}),
     "lab": ({"lab", "model", "units", "config", "parse.text", "__init__"}, {"msgspec", "asyncssh", "click"}),
-    "ui": ({"ui", "model", "burst", "units", "engine.snapshot", "__init__"}, {"textual", "rich"}),
+    "ui": ({"ui", "model", "burst", "units", "engine.snapshot", "__init__"}, {"textual", "rich", "PIL"}),
 }
 # The composition root: it alone may import every room.
 COMPOSITION = ("cli", "commands", "compose", "monitor")

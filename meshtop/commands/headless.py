@@ -13,6 +13,7 @@ import msgspec
 from meshtop import compose
 from meshtop.commands import plain
 from meshtop.commands.output import Lines, stdout, verdict, write_all
+from meshtop.commands.pictures import Wanted, check, write_beside
 from meshtop.commands.running import FINE, NO_NODE, beside
 from meshtop.config import MeshConfig
 from meshtop.engine.snapshot import LogEvent, Snapshot
@@ -23,19 +24,27 @@ from meshtop.monitor import Monitor
 FLUSH_S = 2.0
 
 
-async def snapshot(config: MeshConfig, window_s: float, *, as_json: bool, record: Path | None = None) -> int:
-    """Collect for ``window_s`` once every node is up or has failed, print the state, return the exit code."""
+async def snapshot(
+    config: MeshConfig, window_s: float, *, as_json: bool, record: Path | None = None, pictures: Wanted | None = None
+) -> int:
+    """Collect for ``window_s`` once every node is up or has failed, print the state, return the exit code.
+    ``pictures``: draw them; the table is printed without them only."""
     fd = stdout()
+    if pictures is not None:
+        check(pictures, config.mesh)
     monitor = compose.watch(config, record)
 
     async def collect() -> Snapshot:
         await monitor.settled()
         if _any_up(monitor.snapshot()):
             await asyncio.sleep(window_s)
-        return monitor.snapshot(window_s)
+        state = monitor.snapshot(window_s)
+        if pictures is not None:
+            await write_beside(monitor.view(), pictures)
+        return state
 
     state = await beside(monitor, collect())
-    written = show(fd, state, config.mesh, as_json=as_json)
+    written = show(fd, state, config.mesh, as_json=as_json) if as_json or pictures is None else None
     return _reached(state) if written is None else written
 
 

@@ -11,21 +11,28 @@ import msgspec
 from meshtop.collect.replay import events
 from meshtop.commands.headless import show
 from meshtop.commands.output import stdout, verdict, write_all
+from meshtop.commands.pictures import Wanted, check, write
 from meshtop.commands.running import FINE
 from meshtop.engine.engine import Engine
 from meshtop.engine.snapshot import StreamEvent
 from meshtop.recording import RecordingError, RecordingReader, TickRecord
 
 
-def snapshot(file: Path, window_s: float, *, as_json: bool) -> int:
+def snapshot(file: Path, window_s: float, *, as_json: bool, pictures: Wanted | None = None) -> int:
     """The state at the end of a recording, as it was then; its figures over the last ``window_s``."""
     fd = stdout()
+    written: int | None = None
     with open_recording(file) as reader:
+        if pictures is not None:
+            check(pictures, reader.header.mesh)
         engine = Engine(reader.header.mesh)
         for _ in replayed(engine, reader):
             pass
         _note_incomplete(reader)
-        written = show(fd, engine.snapshot(reader.last_at, window_s), reader.header.mesh, as_json=as_json)
+        if pictures is not None:
+            write(msgspec.structs.replace(engine.view(reader.last_at), replay=True), pictures)
+        if as_json or pictures is None:
+            written = show(fd, engine.snapshot(reader.last_at, window_s), reader.header.mesh, as_json=as_json)
     return FINE if written is None else written
 
 

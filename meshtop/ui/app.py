@@ -18,7 +18,7 @@ from textual.screen import Screen
 from meshtop.engine.snapshot import View
 from meshtop.model import AddMark, Command, ResetBaselines, SetInterval
 from meshtop.ui import glyphs as glyph_sets
-from meshtop.ui import keys, terminal, theme
+from meshtop.ui import keys, places, screenshot, terminal, theme
 from meshtop.ui.choices import Choices
 from meshtop.ui.dialogs.help import HelpDialog
 from meshtop.ui.dialogs.mark import MarkDialog
@@ -40,6 +40,7 @@ INTERVALS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 class MeshtopApp(App[None]):
     """``background`` is run in the app's event loop from its start and cancelled at its end; the end waits until it has
     cleaned up. ``ascii`` None: as the theme and the terminal have it. ``ticks`` is a monotonic clock in seconds.
+    ``still``: for a picture alone; nobody is there to be told anything or to send a signal.
 
     After ``run()``, ``return_code`` is 0, 1 after an unhandled error, or 130 after a signal or ctrl+c.
     """
@@ -60,6 +61,7 @@ class MeshtopApp(App[None]):
         background: Callable[[], Awaitable[None]] | None = None,
         keymap: Mapping[str, str] | None = None,
         ticks: Callable[[], float] = time.monotonic,
+        still: bool = False,
     ) -> None:
         no_color = "NO_COLOR" in os.environ
         super().__init__(driver_class=TerminalDriver, ansi_color=True if no_color else None)
@@ -68,6 +70,7 @@ class MeshtopApp(App[None]):
         self.key_table = keys.remapped(keymap or {})
         self.animation_level = "none"  # nothing here moves for its own sake
         self.frozen_at: float | None = None
+        self.still = still
         self._background = background
         self._background_task: asyncio.Future[None] | None = None
         self._ticks = ticks
@@ -89,6 +92,7 @@ class MeshtopApp(App[None]):
             self.register_theme(known.base)
         self.register_theme(chosen.base)
         self.theme = chosen.name
+        self.theme_file = chosen
         self.palette = theme.palette(chosen)
         if ascii is None:
             encoding = getattr(sys.__stderr__, "encoding", None) or "ascii"
@@ -105,6 +109,8 @@ class MeshtopApp(App[None]):
     # ── from the start to the end ────────────────────────────────────────────────────────────────────────────────
 
     def on_mount(self) -> None:
+        if self.still:
+            return
         self._undo_signals = terminal.on_ending_signals(self._interrupted)
         self.app_resume_signal.subscribe(self, lambda _: self._start_afresh())
         for problem in self._theme_problems:
@@ -222,6 +228,26 @@ class MeshtopApp(App[None]):
 
     async def action_back(self) -> None:
         await self.pop_screen()
+
+    async def open_view(self, name: str) -> None:
+        """The screen that ``name`` stands for, as in `meshtop snapshot --view`."""
+        await places.open_place(self, name)
+
+    def action_picture(self) -> None:
+        """The screen as it stands now, into files; drawing them takes a moment, which nothing waits for."""
+        picture = screenshot.picture_of(self, places.place_of(self))
+        self.run_worker(self._save(picture), name="screenshot", group="screenshot")
+
+    async def _save(self, picture: screenshot.Picture) -> None:
+        try:
+            saved = await asyncio.to_thread(screenshot.save, picture, screenshot.default_folder())
+        except OSError as error:
+            self.say(f"No screenshot: {error.filename or 'it'}: {error.strerror or error}", severity="warning")
+            return
+        first = saved.files[0]
+        self.say(f"Screenshot: {first.with_suffix('')}.svg .png .txt")
+        if saved.missing:
+            self.say(screenshot.missing_words(saved.missing), severity="warning")
 
     def send(self, command: Command) -> bool:
         """Ask the source for something; if it refuses, say why."""

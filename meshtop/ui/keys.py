@@ -82,6 +82,8 @@ KEYS: tuple[Key, ...] = (
         "Sample more often", 8),
     Key("app.reset_baselines", ("ctrl+r",), "everywhere", "everywhere", "app.reset_baselines", "reset baselines",
         "Forget every link's usual RTT and learn it anew"),
+    Key("app.screenshot", ("ctrl+s",), "everywhere", "everywhere", "app.picture", "screenshot",
+        "This screen as SVG, PNG and text, into the current folder"),
     Key("dialog.close", ("escape",), "dialog", "everywhere", "screen.dismiss_dialog", "close", "Close a dialog"),
 )  # fmt: skip
 

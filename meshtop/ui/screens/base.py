@@ -21,6 +21,10 @@ class SceneScreen(Screen[None]):
     def show(self, scene: Scene) -> None:
         raise NotImplementedError
 
+    def place(self) -> str:
+        """What it is called in file names and for `meshtop snapshot --view`."""
+        return (self.id or "screen").removesuffix("-screen")
+
     @property
     def meshtop(self) -> MeshtopApp:
         return cast("MeshtopApp", self.app)

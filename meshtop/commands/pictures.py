@@ -1,0 +1,91 @@
+"""Pictures of a view without a terminal: what `meshtop snapshot --svg/--png/--text` writes. Loads textual."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+import msgspec
+
+from meshtop.engine.snapshot import View
+from meshtop.model import Mesh
+
+if TYPE_CHECKING:
+    from meshtop.ui.screenshot import Picture
+
+Kind = Literal["svg", "png", "text"]
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """``files`` by kind; ``size`` in columns and lines."""
+
+    files: Mapping[Kind, Path]
+    view: str = "overview"
+    size: tuple[int, int] = (120, 40)
+    theme: str | None = None
+    theme_dir: Path | None = None
+
+
+def wanted(
+    files: Mapping[Kind, Path | None], view: str, size: tuple[int, int], theme: str | None, theme_dir: Path | None
+) -> Wanted | None:
+    """What the options ask for; None where no picture is."""
+    given = {kind: file for kind, file in files.items() if file is not None}
+    return Wanted(files=given, view=view, size=size, theme=theme, theme_dir=theme_dir) if given else None
+
+
+def check(asked: Wanted, mesh: Mesh) -> None:
+    """Before anything is collected: a usage error for a view or theme that is not there, and a file that cannot be."""
+    from meshtop.ui import screenshot, theme
+
+    try:
+        screenshot.check_name(asked.view, mesh)
+    except screenshot.NoSuchView as error:
+        raise click.UsageError(f"--view {error}") from None
+    themes, _ = theme.load_themes(theme.search_path(asked.theme_dir))
+    complaint = theme.choose(themes, asked.theme)[1]
+    if complaint is not None:
+        raise click.UsageError(f"--theme: {complaint}")
+    for kind, file in asked.files.items():
+        if not file.parent.is_dir():
+            raise click.UsageError(f"--{kind}: {file.parent} is no folder")
+
+
+def write(view: View, asked: Wanted) -> None:
+    """Draw ``view`` and write the files that are asked for; beside an SVG or PNG always its text. For a thread, or
+    where no event loop runs. Raises a usage error where a file cannot be written."""
+    from meshtop.ui import screenshot
+
+    picture = screenshot.draw(view, asked.view, asked.size, theme=asked.theme, theme_dir=asked.theme_dir)
+    for file, content in _contents(picture, asked).items():
+        try:
+            file.write_bytes(content)
+        except OSError as error:
+            raise click.UsageError(f"{file}: {error.strerror or error}") from None
+        click.echo(f"meshtop: wrote {file}", err=True)
+
+
+async def write_beside(view: View, asked: Wanted) -> None:
+    """The same from an event loop, which goes on meanwhile."""
+    await asyncio.to_thread(write, view, asked)
+
+
+def _contents(picture: Picture, asked: Wanted) -> dict[Path, bytes]:
+    from meshtop.ui import screenshot
+
+    contents: dict[Path, bytes] = {}
+    for kind, file in asked.files.items():
+        if kind == "png":
+            contents[file], missing = picture.png()
+            if missing:
+                click.echo(f"meshtop: {screenshot.missing_words(missing)}", err=True)
+        else:
+            contents[file] = (picture.svg() if kind == "svg" else picture.text).encode()
+    if "text" not in asked.files:
+        for file in asked.files.values():
+            if file.is_file() or not file.exists():  # never beside /dev/stdout
+                contents.setdefault(file.with_suffix(".txt"), picture.text.encode())
+    return contents
