@@ -159,6 +159,11 @@ class Chains:
     def unattributed(self) -> int:
         return self._chains[-1].flows.unattributed if self._chains else 0
 
+    @property
+    def flows(self) -> FlowTable | None:
+        """The sockets as of the newest reading."""
+        return self._chains[-1].flows if self._chains else None
+
     def gauges(self, link: LinkKey) -> Gauges:
         return self._chains[-1].flows.gauges(link) if self._chains else Gauges()
 

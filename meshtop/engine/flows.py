@@ -47,7 +47,10 @@ class Activity(NamedTuple):
 class Flow:
     """One open socket as of its last reading."""
 
-    __slots__ = ("cumulative", "link", "minrtt_ms", "no_data", "open", "pmtu", "srtt_ms", "unattributed")
+    __slots__ = (
+        "cumulative", "link", "minrtt_ms", "moved", "moved_in", "no_data", "open", "pmtu", "reading", "srtt_ms",
+        "unattributed",
+    )  # fmt: skip
 
     def __init__(self, link: LinkKey | None, unattributed: bool) -> None:
         self.link = link
@@ -58,8 +61,12 @@ class Flow:
         self.srtt_ms: float | None = None
         self.minrtt_ms: float | None = None
         self.pmtu: int | None = None
+        self.reading: SocketReading | None = None
+        self.moved: tuple[float, float] | None = None  # bit/s acknowledged and received over the last interval …
+        self.moved_in = 0  # … if that was this fold; else it stands still
 
     def read(self, reading: SocketReading) -> None:
+        self.reading = reading
         self.srtt_ms = reading.srtt_ms
         self.minrtt_ms = reading.minrtt_ms
         self.pmtu = reading.pmtu
@@ -133,6 +140,7 @@ class FlowTable:
         self._buried: dict[SocketId, Cumulative] = {}
         self.unattributed = 0
         self.total = 0
+        self.folds = 0
         # Whether all sockets are known, so that an unknown one must be new. False until the first full reading.
         self.complete = False
 
@@ -144,6 +152,13 @@ class FlowTable:
         group = self._groups.get(link)
         return group.current() if group is not None else _NO_FLOWS
 
+    def flows(self, link: LinkKey | None = None) -> Iterable[tuple[SocketId, Flow]]:
+        """All, or those of a link, in the order in which they were first seen."""
+        group = self._groups.get(link) if link is not None else None
+        if link is None:
+            return self._flows.items()
+        return group.flows.items() if group is not None else ()
+
     def link_of(self, socket: SocketId) -> LinkKey | None:
         flow = self._flows.get(socket)
         return flow.link if flow is not None else None
@@ -154,6 +169,7 @@ class FlowTable:
     def fold(self, changes: SocketChanges, seconds: float) -> Activities | None:
         """Take in a reading ``seconds`` after the last; what moved, or None where this reading only sets a baseline."""
         baseline = not self.complete
+        self.folds += 1
         if changes.full:
             listed = {reading.id for reading in changes.changed}
             for socket in [socket for socket in self._flows if socket not in listed]:
@@ -192,6 +208,8 @@ class FlowTable:
             step = from_zero(now, surplus(reading), seconds)
         flow.cumulative = now
         flow.read(reading)
+        if not baseline and seconds > 0:
+            flow.moved, flow.moved_in = (8 * step[0] / seconds, 8 * step[1] / seconds), self.folds
         is_open = reading.state in OPEN_STATES
         if flow.link is None:
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from math import isnan, nan
+from math import ceil, isnan, nan
 
 from meshtop.engine.flows import Activity
 from meshtop.engine.probes import Size
@@ -173,10 +173,11 @@ class History:
         for place in self._places(first, at + self._longest):
             level = self._level(place)
             end = self._ats[place]
-            for second in range(int(max(end - self._spans[place] + 1e-3, first)), int(min(end, last - 1e-3)) + 1):
+            # an interval that ends a millisecond into a second tells nothing of that second
+            for second in range(int(max(end - self._spans[place] + 1e-3, first)), ceil(min(end - 1e-3, last))):
                 levels[second - first] = max(levels[second - first], level)
         for start, end in stalls:
-            for second in range(max(int(start), first), min(int(end) + 1, last)):
+            for second in range(max(int(start), first), min(ceil(end), last)):
                 levels[second - first] = len(_STRIP) - 1
         return Strip(until=float(last), seconds=tuple(_STRIP[level] for level in levels))
 

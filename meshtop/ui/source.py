@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from meshtop.engine.snapshot import View
-from meshtop.model import Command
+from meshtop.engine.snapshot import FlowView, TrailPoint, View
+from meshtop.model import Command, LinkKey, NodeName
 
 
 class Source(Protocol):
     """A live collection, a replay or a script: a screen cannot tell them apart.
 
-    All three are called in the event loop of the screen and return at once.
+    All are called in the event loop of the screen and return at once.
     """
 
     def view(self) -> View:
@@ -26,4 +26,19 @@ class Source(Protocol):
 
     def send(self, command: Command) -> None:
         """Do what the operator asked for. Raises ValueError with plain words for what cannot be done."""
+        ...
+
+    def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]:
+        """A link's last fifteen minutes and a little more, oldest first. What no point covers was not measured."""
+        ...
+
+    def past(self, at: float) -> View | None:
+        """All that a screen may draw from as it was at ``at`` (operator's UTC), with ``View.past`` set and ``View.at``
+        the moment that is really shown, at most a few seconds earlier. None where nothing is kept of then: before the
+        start, or longer ago than about fifteen minutes."""
+        ...
+
+    def flows(self, node: NodeName, link: LinkKey | None = None) -> tuple[FlowView, ...]:
+        """The open sockets of a node that its probe sees, or those of one of its links, as of its newest sample: of now
+        alone, as flows are not kept. Empty where the node is not heard or its sockets cannot be read."""
         ...

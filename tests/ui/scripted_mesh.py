@@ -16,7 +16,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
+
 from meshtop.engine.snapshot import (
+    FlowView,
     LinkState,
     LinkView,
     NodeTcp,
@@ -102,6 +105,49 @@ def point(src: str, dst: str, path: str, tick: int, interval_s: float = 1.0) -> 
         retrans=int(40 * sick * noise(src, dst, tick, "r")) if sick else 0,
         state=state_of(sick),
     )
+
+
+@lru_cache(maxsize=100_000)
+def charted(src: str, dst: str, path: str, tick: int, interval_s: float = 1.0) -> TrailPoint:
+    """A point with all that charts draw."""
+    plain = point(src, dst, path, tick)
+    sick = sickness(src, dst, path, tick)
+    full = plain.rtt_ms * (1.02 + sick) if plain.rtt_ms is not None and tick % 5 == 0 else None
+    segments = int((plain.tx_bps or 0) / 8 / 1200) + (plain.retrans or 0)
+    return msgspec.structs.replace(
+        plain, interval_s=interval_s, rtt_full_ms=full, segments=segments,
+        lost_full=int(sick > 0.3 and tick % 5 == 0 and noise(src, dst, path, tick, "full") < 0.2),
+    )  # fmt: skip
+
+
+def scripted_flows(view: View, node: str) -> tuple[FlowView, ...]:
+    """Of each overlay link the flows that its figures tell of, one to where no node is, and the tunnel's own."""
+    tick, flows = int(view.at - EPOCH), []
+    address = {one.name: one.address for one in view.mesh.nodes}
+    for shown in view.snapshot.links:
+        if shown.src != node or not shown.flows:
+            continue
+        sick = sickness(shown.src, shown.dst, shown.path, tick)
+        for number in range(shown.flows):
+            share = 0.1 + noise(shown.src, shown.dst, number)
+            flows.append(FlowView(
+                node=node, link=shown.key, local=address[node][shown.path], local_port=40112 + 2 * number,
+                peer=address[shown.dst][shown.path], peer_port=5000 if sick else 22, state="ESTAB",
+                process="docker-push" if sick else "sshd", cgroup="/kubepods.slice/push" if sick else "/user.slice",
+                watch="registry" if sick else None, stalled=sick >= 0.9 and number < 6,
+                tx_bps=0.0 if sick >= 0.9 else (shown.tx_bps or 0.0) * share / shown.flows, rx_bps=1200.0,
+                srtt_ms=(shown.srtt_ms or 0) * share, minrtt_ms=shown.minrtt_ms, retrans=int(900 * sick * share),
+                segments=9000, cwnd=1 + int(40 * (1 - sick) * share), rto_ms=240.0 + 1400 * sick,
+                backoff=3 if sick >= 0.9 and number < 6 else 0, unacked=int(14 * sick), notsent=int(90_000 * sick),
+                recv_q=0, mss=1297, pmtu=shown.pmtu, timer="on" if sick else None, timer_ms=900.0 * share,
+                congestion="cubic",
+            ))  # fmt: skip
+    flows.append(FlowView(
+        node=node, link=None, local="192.168.7.2", local_port=33990, peer="2001:db8::17", peer_port=443,
+        state="ESTAB", process="kubelet", cgroup="/system.slice/kubelet.service", tx_bps=800.0, rx_bps=4000.0,
+        srtt_ms=9.0, minrtt_ms=8.0, retrans=0, segments=120, cwnd=10, rto_ms=210.0, backoff=0, unacked=0, notsent=0,
+    ))  # fmt: skip
+    return tuple(flows)
 
 
 def rate_bps(src: str, dst: str, path: str, tick: int) -> float | None:
@@ -317,12 +363,42 @@ class ScriptedSource:
         self.current = view if view is not None else scripted_view(40)
         self.sent: list[Command] = []
         self.asked = 0
+        self.asked_past: list[float] = []
         self.refusal: str | None = None
         self._callbacks: list[Callable[[], None]] = []
 
     def view(self) -> View:
         self.asked += 1
         return self.current
+
+    def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]:
+        """Fifteen minutes, with a hole of two seconds in each hundred or so."""
+        if not any(link.key == key and link.state != "no-data" for link in self.current.snapshot.links):
+            return ()
+        tick = int(self.current.at - EPOCH)
+        return tuple(
+            charted(*key_of(key), one, self.current.mesh.interval_s)
+            for one in range(tick - 900, tick + 1)
+            if one % 97 not in (3, 4)
+        )
+
+    def past(self, at: float) -> View | None:
+        """The script as it was, up to fifteen minutes back."""
+        tick = int(at - EPOCH)
+        if not 0 <= int(self.current.at - EPOCH) - tick <= 900:
+            return None
+        self.asked_past.append(at)
+        down = tuple(node.name for node in self.current.snapshot.nodes if node.state == "down")
+        view = scripted_view(tick, len(self.current.mesh.nodes), down=down)
+        return msgspec.structs.replace(
+            view, past=True, marks=tuple(mark for mark in view.marks if mark.at <= view.at),
+            log=tuple(line for line in view.log if line.at <= view.at),
+        )  # fmt: skip
+
+    def flows(self, node: str, link: LinkKey | None = None) -> tuple[FlowView, ...]:
+        if not any(shown.name == node and shown.state == "up" for shown in self.current.snapshot.nodes):
+            return ()
+        return tuple(flow for flow in scripted_flows(self.current, node) if link is None or flow.link == link)
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)
