@@ -35,11 +35,13 @@ from meshtop.model import (
     ResetBaselines,
     SetInterval,
 )
-from meshtop.recorder import Recorder
+from meshtop.recording.tape import Tape
 
 _log = logging.getLogger(__name__)
 
 # Time passes for the engine at least this often: a node is called silent after 3 s, and within 4 s.
+    StartRecording,
+    StopRecording,
 TICK_S = 0.5
 # Below a second psutil's CPU figure is mostly the granularity of the kernel's own accounting.
 OWN_COST_S = 2.0
@@ -86,7 +88,7 @@ class Monitor:
         self._errands: set[asyncio.Task[None]] = set()
         self._cpu_pct: float | None = None
         self._rss_bytes: int | None = None
-        self._recorder: Recorder | None = None
+        self.tape = Tape(mesh, self._clock.now, self._engine.baselines, partial(self.say, level="error"))
         self.notice: str | None = None  # shown by the screens
 
     async def run(self) -> None:
@@ -94,8 +96,7 @@ class Monitor:
         try:
             await self._run()
         finally:
-            if self._recorder is not None:
-                self._recorder.close()
+            self.tape.close()
 
     async def _run(self) -> None:
         ready = self._ready()
@@ -120,7 +121,7 @@ class Monitor:
 
     def record(self, path: Path) -> None:
         """Write all that comes from here on into a new file. Raises OSError if it cannot be made."""
-        self._recorder = Recorder(path, self._mesh, self._clock.now(), partial(self.say, level="error"))
+        self.tape.start(path)
 
     def listen(self, callback: Callable[[StreamEvent], None]) -> None:
         """Every event of `meshtop stream`, as it happens."""
@@ -128,14 +129,12 @@ class Monitor:
 
     def feed(self, event: EngineEvent) -> None:
         """The one way into the engine, for what nodes send and for what the operator does."""
-        if self._recorder is not None:
-            self._recorder.event(event)
+        self.tape.event(event)
         self._publish(self._engine.receive(event))
 
     def raw_frame(self, node: NodeName, connection: int, at: float, raw: bytes) -> None:
         """A raw frame came; what it says is fed right after."""
-        if self._recorder is not None:
-            self._recorder.raw_frame(node, connection, at, raw)
+        self.tape.raw_frame(node, connection, at, raw)
 
     # ── what the screens' Source asks for ────────────────────────────────────────────────────────────────────────────
 
@@ -164,6 +163,7 @@ class Monitor:
                     raise ValueError(f"the interval is {MIN_INTERVAL_S:g}s to {MAX_INTERVAL_S:g}s")
                 self._interval_s = interval_s
                 self._looks.clear()
+            recording=self.tape.view,
                 self.feed(IntervalAsked(at=self._clock.now(), interval_s=interval_s))
                 self._errand(self._set_interval(interval_s))
                 self.say(f"sampling every {units.spell_duration(interval_s)}")
@@ -199,8 +199,9 @@ class Monitor:
         self._looks = dict(wanted)
 
     def _tick(self, now: float) -> None:
-        if self._recorder is not None:
-            self._recorder.tick(now)
+        self.tape.tick(now)
+            case StartRecording() | StopRecording():
+                self.say(self.tape.obey(command))
         self._publish(self._engine.tick(now))
 
     async def _watch_own_cost(self) -> None:

@@ -203,7 +203,7 @@ def test_kinds_of_records_that_a_newer_version_added_are_counted(tmp_path: Path)
     stream = io.BytesIO()
     writer = RecordingWriter(stream, HEADER)
     writer.add(TickRecord(1000.0))
-    writer._pending.append((99, TickRecord(1000.1)))
+    writer._packer._pending.append((99, TickRecord(1000.1)))
     writer.flush()
     file.write_bytes(stream.getvalue())
     with RecordingReader(file) as reader:

@@ -31,7 +31,12 @@ class Baseline:
         self._pings: deque[tuple[float, float]] = deque()
         self._sorted: list[float] = []
         self._value: float | None = None
-        self._since = 0.0
+        self._since: float | None = None
+
+    def known(self, rtt_ms: float) -> None:
+        """It was learnt before; from here on it moves as always."""
+        self.reset()
+        self._value = rtt_ms
 
     @property
     def rtt_ms(self) -> float | None:
@@ -46,7 +51,8 @@ class Baseline:
         if len(self._sorted) < MIN_PINGS:
             return
         wanted = percentile(self._sorted, SHARE)
+        since = time_s if self._since is None else self._since
         if self._value is not None and wanted > self._value:
-            wanted = min(wanted, self._value * (1 + _RISE_PER_S * max(0.0, time_s - self._since)))
+            wanted = min(wanted, self._value * (1 + _RISE_PER_S * max(0.0, time_s - since)))
         self._value = wanted
-        self._since = max(self._since, time_s)
+        self._since = max(since, time_s)

@@ -38,6 +38,7 @@ from meshtop.model import (
     BytesDropped,
     EngineEvent,
     ExperimentRecord,
+    BaselinesKnown,
     ExperimentTold,
     FrameReceived,
     IntervalAsked,
@@ -98,6 +99,7 @@ class Engine:
 
     # ── In ──
 
+            BaselinesKnown: self._baselines_known,
     def receive(self, event: EngineEvent) -> tuple[StreamEvent, ...]:
         """Take in one event; what `meshtop stream` has to say about it. Events of unknown nodes are ignored."""
         node = getattr(event, "node", None)
@@ -125,6 +127,20 @@ class Engine:
             record.expected_interval_s = event.interval_s
         self._usual_s = event.interval_s
         self._looked_at.clear()
+    def baselines(self, now: float) -> BaselinesKnown:
+        """What a recording that begins now has to know from the start."""
+        known = (
+            (key, link.baseline.rtt_ms) for record in self._nodes.values() for key, link in record.links.items()
+        )
+        return BaselinesKnown(at=now, rtt_ms=tuple((key, rtt_ms) for key, rtt_ms in known if rtt_ms is not None))
+
+    def _baselines_known(self, event: BaselinesKnown) -> list[StreamEvent]:
+        for key, rtt_ms in event.rtt_ms:
+            record = self._nodes.get(key.src)
+            if record is not None and key in record.links:
+                record.links[key].baseline.known(rtt_ms)
+        return []
+
         return []
 
     def _look(self, event: LookTaken) -> list[StreamEvent]:
