@@ -34,14 +34,14 @@ from meshtop.model import (
     NodeName,
     ResetBaselines,
     SetInterval,
+    StartRecording,
+    StopRecording,
 )
 from meshtop.recording.tape import Tape
 
 _log = logging.getLogger(__name__)
 
 # Time passes for the engine at least this often: a node is called silent after 3 s, and within 4 s.
-    StartRecording,
-    StopRecording,
 TICK_S = 0.5
 # Below a second psutil's CPU figure is mostly the granularity of the kernel's own accounting.
 OWN_COST_S = 2.0
@@ -146,6 +146,7 @@ class Monitor:
         return msgspec.structs.replace(
             view,
             mesh=mesh,
+            recording=self.tape.view,
             replay=self._replay,
             notice=self.notice,
             operator_cpu_pct=self._cpu_pct,
@@ -163,7 +164,6 @@ class Monitor:
                     raise ValueError(f"the interval is {MIN_INTERVAL_S:g}s to {MAX_INTERVAL_S:g}s")
                 self._interval_s = interval_s
                 self._looks.clear()
-            recording=self.tape.view,
                 self.feed(IntervalAsked(at=self._clock.now(), interval_s=interval_s))
                 self._errand(self._set_interval(interval_s))
                 self.say(f"sampling every {units.spell_duration(interval_s)}")
@@ -172,6 +172,8 @@ class Monitor:
             case ResetBaselines():
                 self.feed(BaselinesForgotten(at=self._clock.now()))
                 self.say("baselines forgotten; they are learnt anew")
+            case StartRecording() | StopRecording():
+                self.say(self.tape.obey(command))
 
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -200,8 +202,6 @@ class Monitor:
 
     def _tick(self, now: float) -> None:
         self.tape.tick(now)
-            case StartRecording() | StopRecording():
-                self.say(self.tape.obey(command))
         self._publish(self._engine.tick(now))
 
     async def _watch_own_cost(self) -> None:

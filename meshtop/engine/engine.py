@@ -34,11 +34,11 @@ from meshtop.engine.surroundings import Seen
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import (
     BaselinesForgotten,
+    BaselinesKnown,
     BurstTold,
     BytesDropped,
     EngineEvent,
     ExperimentRecord,
-    BaselinesKnown,
     ExperimentTold,
     FrameReceived,
     IntervalAsked,
@@ -93,13 +93,13 @@ class Engine:
             IntervalAsked: self._interval,
             LookTaken: self._look,
             BaselinesForgotten: self._baselines,
+            BaselinesKnown: self._baselines_known,
             BurstTold: self._burst,
             ExperimentTold: self._experiment,
         }
 
     # ── In ──
 
-            BaselinesKnown: self._baselines_known,
     def receive(self, event: EngineEvent) -> tuple[StreamEvent, ...]:
         """Take in one event; what `meshtop stream` has to say about it. Events of unknown nodes are ignored."""
         node = getattr(event, "node", None)
@@ -121,17 +121,9 @@ class Engine:
                 link.baseline.reset()
         return []
 
-    def _interval(self, event: IntervalAsked) -> list[StreamEvent]:
-        """Until frames at the new pace come, the slower of the two says from when on a node is silent."""
-        for record in self._nodes.values():
-            record.expected_interval_s = event.interval_s
-        self._usual_s = event.interval_s
-        self._looked_at.clear()
     def baselines(self, now: float) -> BaselinesKnown:
         """What a recording that begins now has to know from the start."""
-        known = (
-            (key, link.baseline.rtt_ms) for record in self._nodes.values() for key, link in record.links.items()
-        )
+        known = ((key, link.baseline.rtt_ms) for record in self._nodes.values() for key, link in record.links.items())
         return BaselinesKnown(at=now, rtt_ms=tuple((key, rtt_ms) for key, rtt_ms in known if rtt_ms is not None))
 
     def _baselines_known(self, event: BaselinesKnown) -> list[StreamEvent]:
@@ -141,6 +133,12 @@ class Engine:
                 record.links[key].baseline.known(rtt_ms)
         return []
 
+    def _interval(self, event: IntervalAsked) -> list[StreamEvent]:
+        """Until frames at the new pace come, the slower of the two says from when on a node is silent."""
+        for record in self._nodes.values():
+            record.expected_interval_s = event.interval_s
+        self._usual_s = event.interval_s
+        self._looked_at.clear()
         return []
 
     def _look(self, event: LookTaken) -> list[StreamEvent]:
