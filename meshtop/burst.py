@@ -101,6 +101,31 @@ class BurstInterval(Value, frozen=True, kw_only=True):
     rtt_ms: float | None = None
     cwnd_bytes: int | None = None
     streams: tuple[BurstStream, ...] = ()
+    source: Literal["iperf3", "ss"] = "iperf3"  # who counted it; "ss": the sender's kernel, bytes acknowledged
+
+
+class Bystander(Value, frozen=True, kw_only=True):
+    """A flow that shares a line with the burst: its rate over the ten seconds before, and while the burst ran. None: it
+    was not there yet, or not seen."""
+
+    src: NodeName
+    dst: NodeName | None
+    path: PathName | None
+    flow: Mapping[str, str | None]  # local, peer, process
+    bps_before: float | None
+    bps_during: float | None
+
+
+class BurstPings(Value, frozen=True, kw_only=True):
+    """The probe's own pings from ``src`` to ``dst`` on the burst's path: medians over the ten seconds before and while
+    it ran, and the share of those that were decided meanwhile and lost."""
+
+    rtt_before_ms: float | None = None
+    rtt_ms: float | None = None
+    rtt_full_before_ms: float | None = None
+    rtt_full_ms: float | None = None
+    loss_pct: float | None = None
+    loss_full_pct: float | None = None
 
 
 class BurstRaw(Value, frozen=True, kw_only=True):
@@ -120,6 +145,10 @@ class BurstRecord(Value, frozen=True, kw_only=True):
     dst: NodeName
     path: PathName
     tool: str | None = None
+    client: NodeName | None = None  # who connects, and to whom
+    server: NodeName | None = None
+    connect_to: str | None = None
+    port: int | None = None
     streams: int
     requested: Mapping[str, Any]
     predicted_s: float | None = None
@@ -139,4 +168,5 @@ class BurstRecord(Value, frozen=True, kw_only=True):
     stalls: tuple[Any, ...] | None = None
     longest_stall_s: float | None = None
     bystanders: tuple[Any, ...] | None = None
+    pings: BurstPings | None = None
     raw: BurstRaw = BurstRaw()

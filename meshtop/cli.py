@@ -71,6 +71,7 @@ class LazyGroup(click.Group):
 
     elsewhere: ClassVar[dict[str, str]] = {
         "burst": "meshtop.commands.burst:burst",
+        "doctor": "meshtop.commands.setup_cli:doctor",
         "lab": "meshtop.lab.commands:lab_group",
     }
 

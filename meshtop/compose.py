@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 
 import click
@@ -19,25 +20,33 @@ from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink
 from meshtop.transport.base import Transport
 
 
-def watch(config: MeshConfig, record: Path | None = None) -> Monitor:
+def watch(config: MeshConfig, record: Path | None = None, only: Collection[NodeName] | None = None) -> Monitor:
     """A monitor of the mesh that this file describes. ``record``: a new file for all that comes; a usage error if it
-    cannot be made."""
+    cannot be made. ``only``: connect to these nodes and no others, and send no pings from this machine."""
 
     async def connect(sink: Sink, clock: Clock, raw_tap: RawTap) -> tuple[Collecting, Probing | None]:
         await asyncio.to_thread(_read_the_heavy_ones, config)
         from meshtop.collect.collector import Collector
         from meshtop.collect.prober import OperatorProber
 
-        collector = Collector(config.mesh, _transports(config), sink, clock, raw_tap)
-        return collector, OperatorProber(config.mesh, sink, clock)
+        transports = _transports(config)
+        if only is not None:
+            transports = {name: transport for name, transport in transports.items() if name in only}
+        collector = Collector(config.mesh, transports, sink, clock, raw_tap)
+        return collector, OperatorProber(config.mesh, sink, clock) if only is None else None
 
-    monitor = Monitor(config.mesh, connect)
+    monitor = Monitor(config.mesh, connect, burst=config.burst)
     if record is not None:
         try:
             monitor.record(record)
         except OSError as error:
             raise click.UsageError(f"--record: {record}: {error.strerror or error}") from None
     return monitor
+
+
+def transports_of(config: MeshConfig) -> dict[NodeName, Transport]:
+    """How each node is reached, for what asks them without watching them. Reads asyncssh where it is needed."""
+    return _transports(config)
 
 
 def _read_the_heavy_ones(config: MeshConfig) -> None:

@@ -17,16 +17,22 @@ import msgspec
 import psutil
 
 from meshtop import units
+from meshtop.burst import BurstLimits, BurstPlan, BurstRequest
+from meshtop.collect.burst_queue import BurstQueue, BurstTerms
 from meshtop.collect.clock import Clock
-from meshtop.config import MAX_INTERVAL_S, MIN_INTERVAL_S
+from meshtop.config import MAX_INTERVAL_S, MIN_INTERVAL_S, BurstSettings
 from meshtop.engine.engine import Engine
-from meshtop.engine.snapshot import Snapshot, StreamEvent, View
+from meshtop.engine.snapshot import FlowView, Snapshot, StreamEvent, TrailPoint, View
 from meshtop.model import (
+    AbortBurst,
     AddMark,
     BaselinesForgotten,
+    BurstTold,
+    ClearBursts,
     Command,
     EngineEvent,
     IntervalAsked,
+    LinkKey,
     LogLine,
     LookTaken,
     Mark,
@@ -34,10 +40,12 @@ from meshtop.model import (
     NodeName,
     ResetBaselines,
     SetInterval,
+    StartBurst,
     StartRecording,
     StopRecording,
 )
 from meshtop.recording.tape import Tape
+from meshtop.transport.base import Session
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +68,8 @@ class Collecting(Protocol):
 
     async def all_settled(self) -> None: ...
 
+    def session(self, node: NodeName) -> Session | None: ...
+
 
 class Probing(Protocol):
     async def run(self) -> None: ...
@@ -72,7 +82,15 @@ Connect = Callable[[Sink, Clock, RawTap], Awaitable[tuple[Collecting, Probing | 
 class Monitor:
     """Implements the screens' Source. Everything but :meth:`run` is for callers in the same event loop."""
 
-    def __init__(self, mesh: Mesh, connect: Connect, clock: Clock | None = None, *, replay: bool = False) -> None:
+    def __init__(
+        self,
+        mesh: Mesh,
+        connect: Connect,
+        clock: Clock | None = None,
+        *,
+        replay: bool = False,
+        burst: BurstSettings | None = None,
+    ) -> None:
         """``connect`` makes the collector and the prober once the loop runs, so that what they import may come late.
         ``replay``: what comes was recorded, with the closer looks that were taken then; none are taken now."""
         self._mesh = mesh
@@ -89,6 +107,9 @@ class Monitor:
         self._cpu_pct: float | None = None
         self._rss_bytes: int | None = None
         self.tape = Tape(mesh, self._clock.now, self._engine.baselines, partial(self.say, level="error"))
+        self.bursts = BurstQueue(
+            mesh, burst_terms(burst), self._session, self._engine, self._clock, self._burst_told, replay=replay
+        )
         self.notice: str | None = None  # shown by the screens
 
     async def run(self) -> None:
@@ -106,6 +127,7 @@ class Monitor:
             tasks.create_task(collector.run(), name="collector")
             tasks.create_task(self._let_time_pass(), name="ticks")
             tasks.create_task(self._watch_own_cost(), name="own cost")
+            tasks.create_task(self.bursts.serve(), name="bursts")
             if prober is not None:
                 tasks.create_task(self._ping(prober), name="operator's pings")
 
@@ -143,7 +165,7 @@ class Monitor:
         mesh = view.mesh
         if mesh.interval_s != self._interval_s:
             mesh = msgspec.structs.replace(mesh, interval_s=self._interval_s)
-        return msgspec.structs.replace(
+        view = msgspec.structs.replace(
             view,
             mesh=mesh,
             recording=self.tape.view,
@@ -152,6 +174,18 @@ class Monitor:
             operator_cpu_pct=self._cpu_pct,
             operator_rss_bytes=self._rss_bytes,
         )
+        if self._engine.archive.due(view.at):
+            self._engine.archive.take(view)
+        return view
+
+    def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]:
+        return self._engine.trail(key)
+
+    def past(self, at: float) -> View | None:
+        return self._engine.past(at, self.view())
+
+    def flows(self, node: NodeName, link: LinkKey | None = None) -> tuple[FlowView, ...]:
+        return self._engine.flows(node, link)
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         self._changed.append(callback)
@@ -174,6 +208,12 @@ class Monitor:
                 self.say("baselines forgotten; they are learnt anew")
             case StartRecording() | StopRecording():
                 self.say(self.tape.obey(command))
+            case StartBurst() | AbortBurst() | ClearBursts():
+                self.bursts.obey(command)
+
+    def plan_burst(self, request: BurstRequest) -> BurstPlan:
+        """What a burst would cost now. Raises ValueError with the reason and the cure."""
+        return self.bursts.plan(request)
 
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -186,6 +226,8 @@ class Monitor:
         while True:
             now = self._clock.now()
             self._tick(now)
+            if self._changed and self._engine.archive.due(now):
+                self.view()  # a screen that is frozen asks for none, and may be asked for this moment later
             if not self._replay:
                 self._look_closely(now)
             await asyncio.sleep(TICK_S)
@@ -220,6 +262,15 @@ class Monitor:
             _log.exception("the operator's pings ended")
             self.say(f"the pings from this machine ended: {error!r}", level="error")
 
+    def _session(self, node: NodeName) -> Session | None:
+        ready = self._collector is not None and self._collector.done() and not self._collector.cancelled()
+        return self._collector.result().session(node) if ready and self._collector is not None else None
+
+    def _burst_told(self, event: BurstTold) -> None:
+        self.feed(event)
+        if not self._replay:
+            self._look_closely(event.at)
+
     async def _set_node_interval(self, node: NodeName, interval_s: float) -> None:
         collector = await asyncio.shield(self._ready())
         await collector.set_node_interval(node, interval_s)
@@ -243,3 +294,11 @@ class Monitor:
                 listener(event)
         for callback in self._changed:
             callback()
+
+
+def burst_terms(settings: BurstSettings | None) -> BurstTerms:
+    settings = settings or BurstSettings()
+    return BurstTerms(
+        limits=BurstLimits(max_bytes=settings.max_bytes, max_time_s=settings.max_time_s),
+        ports=tuple(range(settings.first_port, settings.last_port + 1)),
+    )

@@ -66,6 +66,9 @@ class ScriptedCollector:
     async def all_settled(self) -> None:
         await self.running.wait()
 
+    def session(self, node: str) -> None:
+        return None
+
 
 class BrokenProber:
     async def run(self) -> None:

@@ -152,6 +152,7 @@ class BurstRun:
             following = self._follow(self._server, self._heard_server)
             await self._first(following, self._listening, LISTEN_S)
             if self._listening.is_set():
+                self._change(port=self._server.port)
                 return
             if following.done():
                 self._check(self._server, following)

@@ -79,3 +79,6 @@ class Player:
 
     async def all_settled(self) -> None:
         """A recording has no nodes to wait for."""
+
+    def session(self, node: NodeName) -> None:
+        """Nor any to run something on."""

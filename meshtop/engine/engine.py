@@ -12,13 +12,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from meshtop.burst import BurstRecord
+from meshtop.burst import BurstRecord, NodeLoad
 from meshtop.engine.attribution import OwnConnections
+from meshtop.engine.burstbook import BurstBook
 from meshtop.engine.figures import Window, cpu_s_a_frame, link_view, node_view, stall_views
+from meshtop.engine.flowlist import flow_views
 from meshtop.engine.looks import Look, is_worth_it, pace
 from meshtop.engine.nodes import NodeRecord
+from meshtop.engine.past import Archive, view_of
 from meshtop.engine.snapshot import (
-    BurstEvent,
+    FlowView,
     LinkEvent,
     LogEvent,
     MarkEvent,
@@ -26,6 +29,7 @@ from meshtop.engine.snapshot import (
     NodeState,
     Snapshot,
     StreamEvent,
+    TrailPoint,
     View,
 )
 from meshtop.engine.stallbook import StallBook
@@ -42,6 +46,7 @@ from meshtop.model import (
     ExperimentTold,
     FrameReceived,
     IntervalAsked,
+    LinkKey,
     LogLine,
     LookTaken,
     Mark,
@@ -72,6 +77,7 @@ class Engine:
         }
         for record in self._nodes.values():
             record.others = self._nodes
+        self.archive = Archive(sum(len(record.links) for record in self._nodes.values()))
         self._told_state: dict[NodeName, tuple[NodeState, float]] = {}  # with the time of the last node event
         self._usual_s = mesh.interval_s
         self._looks = {node.name: Look() for node in mesh.nodes}
@@ -80,7 +86,7 @@ class Engine:
         self._heard_garbage: dict[NodeName, int] = {}  # the connection that garbage was logged of
         self._log: deque[LogLine] = deque(maxlen=_LOG_LINES)
         self._marks: deque[Mark] = deque(maxlen=_MARKS)
-        self._bursts: dict[str, BurstRecord] = {}
+        self._bursts = BurstBook(mesh, self._nodes, self._book, own)
         self._experiments: dict[str, ExperimentRecord] = {}
         self._receivers: Mapping[type, Receiver] = {
             FrameReceived: self._frame,
@@ -161,6 +167,8 @@ class Engine:
             text = f"{change.link.src} → {change.link.dst} {change.link.path}: {change.before} → {change.after}{why}"
             told.append(self._say(event.at, event.node, "warning" if trouble else "info", text))
         record.transitions.clear()
+        if record.boot is not None:
+            told.extend(self._bursts.frame(event, record.boot.clock.operator_time(event.frame.uptime_s)))
         told.extend(self._node_events(event.node, event.at))
         return told
 
@@ -205,8 +213,7 @@ class Engine:
         return [MarkEvent(at=rfc3339(event.at), text=event.text)]
 
     def _burst(self, event: BurstTold) -> list[StreamEvent]:
-        self._bursts[event.burst.id] = event.burst
-        return [BurstEvent(at=rfc3339(event.at), phase=event.phase, **msgspec.structs.asdict(event.burst))]
+        return list(self._bursts.told(event))
 
     def _experiment(self, event: ExperimentTold) -> list[StreamEvent]:
         self._experiments[event.experiment.id] = event.experiment
@@ -258,6 +265,25 @@ class Engine:
             for view in views
         ]
 
+    # ── Bursts ──
+
+    def loads(self, now: float) -> dict[NodeName, NodeLoad]:
+        """What the nodes' lines carry now."""
+        return self._bursts.loads(now)
+
+    def pmtu(self, link: LinkKey) -> int | None:
+        """Of a link's open flows, the smallest; None: not known."""
+        record = self._nodes.get(link.src)
+        return record.boot.chains.gauges(link).pmtu if record is not None and record.boot is not None else None
+
+    def burst(self, identity: str) -> BurstRecord | None:
+        """With what the probes saw of it, without ``raw``."""
+        return self._bursts.get(identity)
+
+    def seen_until(self, node: NodeName) -> float | None:
+        """The operator's UTC of that node's newest sample of sockets."""
+        return self._bursts.seen_until(node)
+
     # ── Closer looks ──
 
     def closer_looks(self, now: float, usual_s: float) -> dict[NodeName, float]:
@@ -268,6 +294,7 @@ class Engine:
                 stalling.add(stall.key.node)
                 if stall.link is not None:
                     stalling.update((stall.link.src, stall.link.dst))
+        loaded = self._bursts.loaded_nodes()
         looks = {}
         for name, look in self._looks.items():
             record = self._nodes[name]
@@ -276,6 +303,8 @@ class Engine:
                 interval_s = pace(usual_s, self._mesh.burst_interval_s, cpu_s_a_frame(record))
                 if interval_s is not None:
                     looks[name] = interval_s
+            if name in loaded and self._mesh.burst_interval_s < usual_s:
+                looks[name] = self._mesh.burst_interval_s
         return looks
 
     # ── Out ──
@@ -295,6 +324,7 @@ class Engine:
                 for link in record.links.values()
             ),
             stalls=tuple(stall for name, record in self._nodes.items() for stall in stall_views(record, windows[name])),
+            bursts=self._bursts.overlapping(now - window_s),
         )
 
     def view(
@@ -326,8 +356,29 @@ class Engine:
             stalls=tuple(record.view() for record in self._book),
             log=tuple(self._log),
             marks=tuple(self._marks),
-            bursts=tuple(self._bursts.values()),
+            bursts=tuple(self._bursts),
             experiments=tuple(self._experiments.values()),
             operator_cpu_pct=operator_cpu_pct,
             operator_rss_bytes=operator_rss_bytes,
         )
+
+    # ── The past, and what is looked at one by one ──
+
+    def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]:
+        """All that is kept of a link, oldest first; nothing of one that is not there."""
+        record = self._nodes.get(key.src)
+        link = record.links.get(key) if record is not None else None
+        return link.history.points() if link is not None else ()
+
+    def past(self, at: float, now: View) -> View | None:
+        """The mesh as it was at ``at``; ``now`` is the view of this moment. None where nothing is kept of then."""
+        kept = self.archive.at(at)
+        if kept is None:
+            return None
+        histories = {key: link.history for record in self._nodes.values() for key, link in record.links.items()}
+        return view_of(kept, histories, now)
+
+    def flows(self, node: NodeName, link: LinkKey | None = None) -> tuple[FlowView, ...]:
+        """The open sockets of a node, or those of one of its links, as of its newest sample."""
+        record = self._nodes.get(node)
+        return flow_views(record, link) if record is not None else ()

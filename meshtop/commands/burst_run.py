@@ -1,0 +1,230 @@
+"""What ``meshtop burst`` does: both ends watched, the cost said, the burst carried out, its record given."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import click
+import msgspec
+
+from meshtop import compose
+from meshtop.burst import BurstPlan, BurstRecord, BurstRequest
+from meshtop.commands import burst_text
+from meshtop.commands.output import Lines, stdout, verdict, write_all
+from meshtop.commands.running import FINE, FOUND_FAILURE, NO_NODE, beside
+from meshtop.config import MeshConfig
+from meshtop.engine import bursts
+from meshtop.engine.burst_compare import Comparison, compare
+from meshtop.engine.snapshot import BurstEvent, LogEvent, StreamEvent
+from meshtop.model import StartBurst, Value
+from meshtop.monitor import Monitor
+
+WRONG = 2
+BOTH = "both"
+# Of the lines as they are before: two seconds at five samples a second tell what flows there.
+BEFORE_S = 2.0
+_FLUSH_S = 2.0
+DEFAULT_SECONDS = 10  # iperf3's own
+
+Shown = Literal["text", "json", "stream"]
+OPTIONS = ("path", "streams", "size", "seconds", "reverse", "bidir", "udp", "rate", "mss", "congestion")
+
+
+class Asked(Value, frozen=True, kw_only=True):
+    """The options as they were given."""
+
+    path: str | None
+    streams: int
+    size: int | None
+    seconds: int | None
+    reverse: bool
+    bidir: bool
+    udp: bool
+    rate: int | None
+    mss: int | None
+    congestion: str | None
+
+
+class Wishes(Value, frozen=True, kw_only=True):
+    shown: Shown = "text"
+    dry_run: bool = False
+    yes: bool = False
+
+
+def requests(config: MeshConfig, src: str, dst: str, asked: Asked) -> tuple[BurstRequest, ...]:
+    """One burst, or with ``--path both`` one on the first overlay and one on the first underlay. Raises a usage error
+    for what cannot be."""
+    paths = [asked.path or config.mesh.paths[0].name]
+    if asked.path == BOTH and BOTH not in (path.name for path in config.mesh.paths):
+        paths = []
+        for kind in ("overlay", "underlay"):
+            of_kind = [path.name for path in config.mesh.paths if path.kind == kind]
+            if not of_kind:
+                raise click.UsageError(f"--path both: {config.path} has no {kind}")
+            paths.append(of_kind[0])
+    seconds = asked.seconds if asked.seconds is not None or asked.size is not None else DEFAULT_SECONDS
+    made = tuple(
+        BurstRequest(
+            src=src,
+            dst=dst,
+            path=path,
+            streams=asked.streams,
+            bytes=asked.size,
+            seconds=seconds,
+            reverse=asked.reverse,
+            bidir=asked.bidir,
+            udp=asked.udp,
+            rate_bps=asked.rate,
+            mss=asked.mss,
+            congestion=asked.congestion,
+        )
+        for path in paths
+    )
+    for each in made:
+        try:
+            bursts.check(each, config.mesh)
+        except bursts.BurstRefused as refusal:
+            raise click.UsageError(str(refusal)) from None
+    return made
+
+
+async def carry_out(config: MeshConfig, asked: Sequence[BurstRequest], wishes: Wishes) -> int:
+    """The exit code."""
+    fd = stdout()
+    ends = frozenset((asked[0].src, asked[0].dst))
+    closely_s = min(config.mesh.interval_s, config.mesh.burst_interval_s)
+    mesh = msgspec.structs.replace(config.mesh, interval_s=closely_s)
+    monitor = compose.watch(msgspec.structs.replace(config, mesh=mesh), only=ends)
+    return await beside(monitor, _Front(monitor, fd, asked, wishes).work())
+
+
+class _Front:
+    def __init__(self, monitor: Monitor, fd: int, asked: Sequence[BurstRequest], wishes: Wishes) -> None:
+        self._monitor = monitor
+        self._fd = fd
+        self._asked = asked
+        self._wishes = wishes
+
+    async def work(self) -> int:
+        if self._wishes.shown == "text":
+            burst_text.note(f"connecting to {self._asked[0].src} and {self._asked[0].dst} …")
+        await self._monitor.settled()
+        if self._unreachable():
+            return NO_NODE
+        await asyncio.sleep(BEFORE_S)
+        try:
+            plans = [self._monitor.plan_burst(request) for request in self._asked]
+        except ValueError as refusal:
+            burst_text.note(f"meshtop: {refusal}")
+            return WRONG
+        if self._wishes.shown == "text" or self._wishes.dry_run:
+            for plan in plans:
+                burst_text.note(burst_text.cost(plan))
+        if self._wishes.dry_run:
+            return self._dry(plans)
+        if not await self._confirmed(plans):
+            return WRONG
+        if self._wishes.shown == "stream":
+            return await self._streamed()
+        if self._wishes.shown == "text":
+            self._monitor.listen(burst_text.Live(burst_text.note).hear)
+        return self._show(await self._run())
+
+    def _unreachable(self) -> bool:
+        failed = False
+        for node in self._monitor.snapshot().nodes:
+            if node.name in (self._asked[0].src, self._asked[0].dst) and node.state in ("down", "connecting"):
+                cure = f"; {node.cure}" if node.cure else ""
+                burst_text.note(f"meshtop: {node.name} is {node.state}: {node.reason or 'no session'}{cure}")
+                failed = True
+        return failed
+
+    def _dry(self, plans: Sequence[BurstPlan]) -> int:
+        if self._wishes.shown == "text":
+            return FINE
+        made: object = plans[0] if len(plans) == 1 else plans
+        return self._write(msgspec.json.encode(made) + b"\n", FINE)
+
+    async def _confirmed(self, plans: Sequence[BurstPlan]) -> bool:
+        asks = list(dict.fromkeys(ask for plan in plans for ask in plan.asks))
+        if self._wishes.yes or not asks:
+            return True
+        for ask in asks:
+            burst_text.note(f"meshtop: {ask}")
+        if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
+            burst_text.note("meshtop: nobody is there to confirm it; start it with -y")
+            return False
+        return await _ask("start it? [y/N] ")
+
+    async def _run(self) -> list[BurstRecord]:
+        confirmed = StartBurst(requests=tuple(self._asked), confirmed=True)
+        return await self._monitor.bursts.run_all(confirmed)
+
+    async def _streamed(self) -> int:
+        lines = Lines(self._fd, partial(_lost, self._monitor))
+        encoder = msgspec.json.Encoder()
+
+        def hear(event: StreamEvent) -> None:
+            if isinstance(event, BurstEvent):
+                lines.put(encoder.encode(event) + b"\n")
+
+        self._monitor.listen(hear)
+        try:
+            records = await self._run()
+        finally:
+            await lines.flush(_FLUSH_S)
+        written = verdict(lines.error)
+        return _code(records) if written is None else written
+
+    def _show(self, records: Sequence[BurstRecord]) -> int:
+        both = compare(records[0], records[1]) if len(records) == 2 else None
+        if self._wishes.shown == "json":
+            made: BurstRecord | Comparison = both if both is not None else records[0]
+            return self._write(msgspec.json.encode(made) + b"\n", _code(records))
+        parts = [burst_text.summary(record) for record in records]
+        if both is not None:
+            parts.append(burst_text.comparison(both))
+        return self._write("\n\n".join(parts).encode() + b"\n", _code(records))
+
+    def _write(self, data: bytes, code: int) -> int:
+        failure: OSError | None = None
+        try:
+            write_all(self._fd, data)
+        except OSError as error:
+            failure = error
+        written = verdict(failure)
+        return code if written is None else written
+
+
+def _code(records: Sequence[BurstRecord]) -> int:
+    return FINE if all(record.state == "done" for record in records) else FOUND_FAILURE
+
+
+def _lost(monitor: Monitor, count: int) -> bytes:
+    text = f"{count} events lost: whoever reads this stream was too slow"
+    return msgspec.json.encode(LogEvent(at=monitor.snapshot().at, node=None, level="warning", text=text)) + b"\n"
+
+
+async def _ask(question: str) -> bool:
+    """A line from the terminal, without holding up the sessions; a signal ends the wait."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bytes] = loop.create_future()
+    fd = sys.stdin.fileno()
+
+    def readable() -> None:
+        loop.remove_reader(fd)
+        with contextlib.suppress(asyncio.InvalidStateError):
+            answer.set_result(os.read(fd, 1024))
+
+    click.echo(question, err=True, nl=False)
+    loop.add_reader(fd, readable)
+    try:
+        return (await answer).strip().lower() in (b"y", b"yes")
+    finally:
+        loop.remove_reader(fd)

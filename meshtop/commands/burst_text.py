@@ -1,0 +1,124 @@
+"""Bursts in words for a terminal: what one will cost, a line for each second of it, and what came of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import click
+
+from meshtop.burst import BurstInterval, BurstPlan, BurstRecord
+from meshtop.engine.burst_compare import Comparison
+from meshtop.engine.snapshot import BurstEvent, StreamEvent
+from meshtop.units import format_bytes, format_duration, format_ms, format_pct, format_rate
+
+EVERY_S = 1.0  # a line; five a second would be unreadable
+
+
+def note(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def cost(plan: BurstPlan) -> str:
+    request = plan.request
+    arrow = "↔" if request.bidir else "←" if request.reverse else "→"
+    amount = format_bytes(request.bytes) if request.bytes is not None else format_duration(request.seconds)
+    parts = [
+        f"{request.streams} {'stream' if request.streams == 1 else 'streams'} of {'UDP' if request.udp else 'TCP'}",
+        amount,
+    ]
+    if request.rate_bps is not None:
+        parts.append(f"at most {format_rate(request.rate_bps)} each")
+    predicted = "its cost cannot be told"
+    if plan.predicted_s is not None and plan.predicted_bytes is not None:
+        predicted = f"about {format_bytes(plan.predicted_bytes)} in {format_duration(plan.predicted_s)}"
+    way = f"{plan.client} connects to {plan.server}"
+    return f"{request.src} {arrow} {request.dst} over {request.path}: {', '.join(parts)}; {predicted}; {way}"
+
+
+class Live:
+    """A line for each second of a burst, from its intervals."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._kept: list[BurstInterval] = []
+        self._from = 0.0
+
+    def hear(self, event: StreamEvent) -> None:
+        if not isinstance(event, BurstEvent):
+            return
+        if event.phase == "started":
+            self._kept, self._from = [], 0.0
+            self._say(f"{event.src} → {event.dst} over {event.path}: it runs, on port {event.port}")
+        elif event.phase == "interval":
+            self._kept += event.intervals
+            if self._kept and self._kept[-1].t - self._from >= EVERY_S - 0.05:
+                self._say(line(self._kept, self._from, event))
+                self._from, self._kept = self._kept[-1].t, []
+
+
+def line(parts: list[BurstInterval], since: float, event: BurstEvent) -> str:
+    last = parts[-1]
+    before, moved = since, 0.0
+    for each in parts:
+        moved += (each.bps or 0.0) * max(0.0, each.t - before)
+        before = each.t
+    told = [each.retransmits for each in parts if each.retransmits is not None]
+    rate = moved / (last.t - since) if last.t > since else last.bps
+    cells = [f"{last.t:6.1f} s", f"{format_rate(rate):>9}"]
+    cells.append(f"retx {sum(told):>5}" if told else "retx     –")
+    cells.append(f"rtt {format_ms(last.rtt_ms):>6} ms")
+    cells.append(f"cwnd {format_bytes(last.cwnd_bytes):>9}")
+    standing = sum(stall.end is None for stall in event.stalls or ())
+    if standing:
+        cells.append(f"{standing} stalled")
+    return "  ".join(cells)
+
+
+def summary(record: BurstRecord) -> str:
+    head = f"{record.src} → {record.dst} over {record.path}: {record.state}"
+    if record.reason:
+        head += f": {record.reason}" + (f" ({record.cure})" if record.cure else "")
+    rows = [head]
+    if record.sent_bytes is not None:
+        rows.append(f"  sent      {format_bytes(record.sent_bytes):>10}  {format_rate(record.sender_bps)}")
+    if record.received_bytes is not None:
+        rows.append(f"  received  {format_bytes(record.received_bytes):>10}  {format_rate(record.receiver_bps)}")
+    if record.retransmits is not None:
+        rows.append(f"  retransmissions  {record.retransmits} segments")
+    if record.stalls is not None:
+        rows.append(f"  stalls    {_stalls(record)}")
+    rows += _pings(record)
+    for each in (record.bystanders or ())[:4]:
+        flow = f"{each.flow['local']} → {each.flow['peer']}"
+        rows.append(f"  beside it {flow}: {format_rate(each.bps_before)} before, {format_rate(each.bps_during)} during")
+    return "\n".join(rows)
+
+
+def _stalls(record: BurstRecord) -> str:
+    if not record.stalls:
+        return "none"
+    causes = Counter(stall.cause for stall in record.stalls)
+    named = ", ".join(f"{cause} {count}" for cause, count in causes.most_common())
+    return f"{len(record.stalls)}, longest {format_duration(record.longest_stall_s)} ({named})"
+
+
+def _pings(record: BurstRecord) -> list[str]:
+    pings = record.pings
+    if pings is None:
+        return []
+    return [
+        f"  ping      56 B {format_ms(pings.rtt_before_ms)} → {format_ms(pings.rtt_ms)} ms, "
+        f"{format_pct(pings.loss_pct)} lost; 1200 B {format_ms(pings.rtt_full_before_ms)} → "
+        f"{format_ms(pings.rtt_full_ms)} ms, {format_pct(pings.loss_full_pct)} lost"
+    ]
+
+
+def comparison(both: Comparison) -> str:
+    if both.finding is None:
+        return "no difference between the two paths that this could show"
+    finding = both.finding
+    rows = [f"{finding.code} ({finding.severity}, confidence {finding.confidence:.0%}): {finding.summary}"]
+    rows += [f"  {each.what}: {each.value} (expected {each.expected})" for each in finding.evidence]
+    rows += [f"  next: {each}" for each in finding.next]
+    return "\n".join(rows)

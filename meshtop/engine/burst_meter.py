@@ -1,0 +1,142 @@
+"""What single sockets moved lately: the load of a line before a burst, and what flows beside it got while it ran.
+
+Source: ``ss`` as in :mod:`meshtop.engine.flows`. A socket that is not told of in a frame has not moved since the last.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from meshtop.burst import Load, NodeLoad
+from meshtop.engine.attribution import Attribution, Services
+from meshtop.engine.flows import WITHOUT_INFO
+from meshtop.model import LinkKey, NodeName, SocketChanges, SocketId, SocketReading
+
+KEPT_S = 15.0  # so that the ten seconds before a burst are there when it begins
+LOAD_S = 5.0  # what a line carries "now": long enough for a sample a second, short enough to be now
+# A flow that moves less does not compete for a line of some Mbit/s.
+COMPETES_BPS = 50_000.0
+_MOST_SOCKETS = 4096
+_MOST_READINGS = 256  # of one socket; fifteen seconds at ten a second
+
+
+class Point(NamedTuple):
+    """Where a socket stood; cumulative but for the round trip and the congestion window."""
+
+    at: float
+    acked: int
+    received: int
+    retrans: int | None
+    srtt_ms: float | None
+    cwnd_bytes: int | None
+
+
+def point(reading: SocketReading, at: float) -> Point:
+    window = reading.cwnd * reading.mss if reading.cwnd is not None and reading.mss is not None else None
+    return Point(
+        at, reading.bytes_acked or 0, reading.bytes_received or 0, reading.retrans_total or 0, reading.srtt_ms, window
+    )
+
+
+class Metered:
+    """One socket. ``since`` is when it was first seen; ``born``: the frames before had been without it."""
+
+    __slots__ = ("born", "inode", "link", "points")
+
+    def __init__(self, link: LinkKey | None, born: bool, inode: int | None) -> None:
+        self.link = link
+        self.born = born
+        self.inode = inode
+        self.points: list[Point] = []
+
+    def stood(self, at: float) -> Point | None:
+        """Where it stood then; None: it was not known yet."""
+        where = bisect_right(self.points, at, key=lambda each: each.at)
+        return self.points[where - 1] if where else None
+
+    def moved(self, after: float, upto: float) -> tuple[int, int] | None:
+        """Bytes sent and acknowledged, bytes received; None: it was not there yet, or not seen."""
+        last = self.stood(upto)
+        if last is None:
+            return None
+        first = self.stood(after)
+        if first is None:
+            first = self.points[0]
+            if self.born:
+                return max(0, last.acked), max(0, last.received)
+        return max(0, last.acked - first.acked), max(0, last.received - first.received)
+
+
+class Meter:
+    """The sockets of one node. Times are the operator's UTC."""
+
+    def __init__(self, attribution: Attribution, services: Services) -> None:
+        self._attribution = attribution
+        self._services = services
+        self._sockets: dict[SocketId, Metered] = {}
+        self._pruned_at = 0.0
+        self.first_at: float | None = None
+        self.newest_at: float | None = None
+
+    def take(self, changes: SocketChanges, at: float) -> None:
+        """One frame's sockets. Late ones are put where they belong."""
+        for reading in changes.changed:
+            if reading.state not in WITHOUT_INFO:
+                self._add(reading, at)
+        if self.first_at is None:
+            self.first_at = at
+        self.newest_at = at if self.newest_at is None else max(self.newest_at, at)
+        if at - self._pruned_at > KEPT_S / 3:
+            self._prune(at)
+
+    def _add(self, reading: SocketReading, at: float) -> None:
+        metered = self._sockets.get(reading.id)
+        if metered is None:
+            if len(self._sockets) >= _MOST_SOCKETS or self._is_apart(reading.id):
+                return
+            metered = Metered(self._attribution.place(reading.id).link, self.first_at is not None, reading.inode)
+            self._sockets[reading.id] = metered
+        insort(metered.points, point(reading, at), key=lambda each: each.at)
+        del metered.points[:-_MOST_READINGS]
+
+    def _is_apart(self, socket: SocketId) -> bool:
+        """meshtop's own connections, and a tunnel's own sockets: what they carry is counted within."""
+        return socket[:4] in self._attribution.own or self._services.of(socket).tunnel is not None
+
+    def _prune(self, now: float) -> None:
+        """The last reading before the time that is kept stays: it says where the socket stood."""
+        self._pruned_at = now
+        for socket, metered in list(self._sockets.items()):
+            points = metered.points
+            old = bisect_right(points, now - KEPT_S, key=lambda each: each.at)
+            if old > 1:
+                del points[: old - 1]
+                metered.born = False
+            if points[-1].at < now - 2 * KEPT_S:
+                del self._sockets[socket]
+
+    def sockets(self) -> Iterator[tuple[SocketId, Metered]]:
+        yield from self._sockets.items()
+
+    def load(self, now: float) -> NodeLoad:
+        """What that node's sockets move now, both ways."""
+        if self.first_at is None or self.newest_at is None:
+            return NodeLoad()
+        after = max(now - LOAD_S, self.first_at)
+        seconds = min(now, self.newest_at) - after
+        if seconds <= 0:
+            return NodeLoad()
+        moved = [m.moved(after, now) for m in self._sockets.values() if m.link is not None]
+        both = [each for each in moved if each is not None]
+        return NodeLoad(up=_load((each[0] for each in both), seconds), down=_load((each[1] for each in both), seconds))
+
+
+def _load(moved: Iterable[int], seconds: float) -> Load:
+    rates = [8 * each / seconds for each in moved]
+    return Load(bps=sum(rates), flows=sum(rate >= COMPETES_BPS for rate in rates))
+
+
+def loads(meters: Mapping[NodeName, Meter], now: float) -> dict[NodeName, NodeLoad]:
+    return {name: meter.load(now) for name, meter in meters.items()}

@@ -1,0 +1,386 @@
+"""All bursts of this session: what was told of them, with what the probes saw of their sockets, of the flows beside
+them, and of the pings.
+
+iperf3 before 3.17 tells nothing of its streams while it runs, and the receiving end never knows RTT and
+retransmissions; the sender's kernel does. So live intervals are made of the readings of the burst's own sockets, which
+are told by the server's port, and of what iperf3 tells only where those are not seen. At the end iperf3's own account
+holds, and what it lacks is filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from meshtop.burst import (
+    BurstInterval,
+    BurstPings,
+    BurstRaw,
+    BurstRecord,
+    BurstStream,
+    Bystander,
+    NodeLoad,
+)
+from meshtop.engine import burst_meter
+from meshtop.engine.attribution import Attribution, OwnConnections, Services, canonical
+from meshtop.engine.burst_meter import Meter, Metered, Point
+from meshtop.engine.nodes import NodeRecord
+from meshtop.engine.snapshot import BurstEvent
+from meshtop.engine.stallbook import StallBook, StallRecord
+from meshtop.engine.timeseries import median, rfc3339
+from meshtop.model import BurstTold, FrameReceived, LinkKey, Mesh, NodeName, SocketId
+
+KEPT = 200
+BEFORE_S = 10.0
+MOST_BYSTANDERS = 32
+OVER = frozenset(("done", "failed", "aborted"))
+# iperf3 tells of itself twice a second; sockets that were not seen for longer than this are not seen.
+_UNSEEN_S = 1.5
+
+
+class _Burst:
+    """One burst that is not over, or has just ended."""
+
+    def __init__(self, record: BurstRecord) -> None:
+        self.record = record
+        self.began_at: float | None = None
+        self.ended_at: float | None = None
+        self.seen_at: float | None = None  # up to when its sockets were read
+        self.told_streams = False  # iperf3 itself tells of each stream
+
+    @property
+    def sender(self) -> NodeName:
+        """Who sends in the direction that was asked for."""
+        return self.record.dst if self.record.requested.get("reverse") else self.record.src
+
+    @property
+    def receiver(self) -> NodeName:
+        return self.record.src if self.sender == self.record.dst else self.record.dst
+
+    def is_own(self, node: NodeName, socket: SocketId) -> bool:
+        """Whether that socket of ``node`` is one of the burst's. Ours is the only iperf3 on the server's port."""
+        record = self.record
+        if record.port is None or record.connect_to is None:
+            return False
+        if node == record.server:
+            return socket.local_port == record.port
+        return (
+            node == record.client
+            and socket.peer_port == record.port
+            and canonical(socket.peer) == canonical(record.connect_to)
+        )
+
+
+class BurstBook:
+    def __init__(
+        self, mesh: Mesh, nodes: Mapping[NodeName, NodeRecord], stalls: StallBook, own: OwnConnections
+    ) -> None:
+        self._nodes = nodes
+        self._stalls = stalls
+        self._meters = {
+            node.name: Meter(Attribution(mesh, node.name, own), Services(mesh, node.name)) for node in mesh.nodes
+        }
+        self._records: dict[str, BurstRecord] = {}  # without ``raw``, oldest first
+        self._open: dict[str, _Burst] = {}
+
+    # ── In ──
+
+    def told(self, event: BurstTold) -> Iterator[BurstEvent]:
+        record = event.burst
+        burst = self._open.get(record.id)
+        if burst is None:
+            burst = self._open[record.id] = _Burst(record)
+        known = self._records.get(record.id)
+        match event.phase:
+            case "started":
+                burst.began_at = event.at
+                burst.record = msgspec.structs.replace(record, intervals=())
+            case "interval":
+                if not self._tells(burst, record.intervals):
+                    return
+                intervals = self._with_news(burst, known, record.intervals)
+                burst.record = msgspec.structs.replace(record, intervals=intervals)
+            case "closed":
+                burst.ended_at = event.at
+                del self._open[record.id]
+                burst.record = self._complete(burst, record, known)
+            case _:
+                burst.record = record
+        if event.phase != "closed":
+            burst.record = self._seen(burst, burst.record, event.at)
+        yield self._keep(burst, event.phase, event.at, record.raw)
+
+    def _tells(self, burst: _Burst, news: Sequence[BurstInterval]) -> bool:
+        """Whether iperf3's interval is of use: its sockets tell more, unless it tells of each stream itself."""
+        if any(each.streams for each in news):
+            burst.told_streams = True
+            return True
+        if burst.told_streams or burst.began_at is None or not news:
+            return False
+        seen_s = burst.seen_at - burst.began_at if burst.seen_at is not None else 0.0
+        return news[-1].t > seen_s + _UNSEEN_S
+
+    def _with_news(
+        self, burst: _Burst, known: BurstRecord | None, news: Sequence[BurstInterval]
+    ) -> tuple[BurstInterval, ...]:
+        before = known.intervals if known is not None else ()
+        if burst.told_streams:
+            before = tuple(each for each in before if each.source != "ss")
+        t = before[-1].t if before else 0.0
+        return (*before, *(self._filled(burst, each, t) for each in news))
+
+    def frame(self, event: FrameReceived, at: float) -> Iterator[BurstEvent]:
+        """``at``: the operator's UTC at which the frame was made."""
+        sockets = event.frame.sockets
+        if sockets is None:
+            return
+        self._meters[event.node].take(sockets, at)
+        for burst in self._open.values():
+            if burst.sender != event.node or burst.began_at is None or burst.told_streams:
+                continue
+            interval = self._of_sockets(burst, at)
+            if interval is not None:
+                burst.seen_at = at
+                record = msgspec.structs.replace(burst.record, intervals=(*burst.record.intervals, interval))
+                burst.record = self._seen(burst, record, at)
+                yield self._keep(burst, "interval", at, BurstRaw())
+
+    def _keep(self, burst: _Burst, phase: Any, at: float, raw: BurstRaw) -> BurstEvent:
+        record = self._records[burst.record.id] = burst.record
+        while len(self._records) > KEPT:
+            oldest = next((each for each in self._records if each not in self._open), None)
+            if oldest is None:
+                break
+            del self._records[oldest]
+        if phase == "interval":
+            record = msgspec.structs.replace(record, intervals=record.intervals[-1:])
+        fields = {name: getattr(record, name) for name in record.__struct_fields__ if name != "raw"}
+        return BurstEvent(at=rfc3339(at), phase=phase, raw=raw, **fields)
+
+    # ── Its sockets ──
+
+    def _streams(self, burst: _Burst, upto: float) -> list[tuple[SocketId, Metered]]:
+        """The sender's sockets of the burst that carry data; that which iperf3 talks over moves next to nothing."""
+        sender = burst.sender
+        own = [(id_, each) for id_, each in self._meters[sender].sockets() if burst.is_own(sender, id_)]
+        since = (burst.began_at or 0.0) - 2.0
+        own = [(id_, each) for id_, each in own if each.points[-1].at >= since]
+        expected = burst.record.streams * (2 if burst.record.requested.get("bidir") else 1)
+        if len(own) > expected:
+            own.sort(key=lambda pair: max(pair[1].points[-1].acked, pair[1].points[-1].received))
+            own = own[len(own) - expected :]
+        if burst.record.requested.get("bidir"):
+            own = [(id_, each) for id_, each in own if each.points[-1].acked > each.points[-1].received]
+        return sorted(own)
+
+    def _of_sockets(self, burst: _Burst, at: float) -> BurstInterval | None:
+        """From the last such interval to ``at``; None while there is no socket to see, or nothing new."""
+        assert burst.began_at is not None  # noqa: S101  # it has begun
+        after = burst.seen_at if burst.seen_at is not None else burst.began_at
+        if at <= after or burst.record.requested.get("udp"):
+            return None
+        streams = self._streams(burst, at)
+        if not streams:
+            return None
+        return _interval(burst, streams, after, at)
+
+    def _filled(self, burst: _Burst, told: BurstInterval, since_t: float) -> BurstInterval:
+        """iperf3's interval with what only the sender's kernel knows, where iperf3 did not say it."""
+        if burst.began_at is None or burst.record.requested.get("udp"):
+            return told
+        if told.retransmits is not None and told.rtt_ms is not None:
+            return told
+        streams = self._streams(burst, burst.began_at + told.t)
+        if not streams:
+            return told
+        seen = _interval(burst, streams, burst.began_at + since_t, burst.began_at + told.t)
+        return msgspec.structs.replace(
+            told,
+            retransmits=told.retransmits if told.retransmits is not None else seen.retransmits,
+            rtt_ms=told.rtt_ms if told.rtt_ms is not None else seen.rtt_ms,
+            cwnd_bytes=told.cwnd_bytes if told.cwnd_bytes is not None else seen.cwnd_bytes,
+            streams=told.streams or seen.streams,
+        )
+
+    # ── What the probes saw ──
+
+    def _seen(self, burst: _Burst, record: BurstRecord, now: float) -> BurstRecord:
+        if burst.began_at is None:
+            return record
+        stalls = self._stalls_of(burst)
+        watched = self._is_watched(burst)
+        return msgspec.structs.replace(
+            record,
+            stalls=tuple(each.view() for each in stalls) if watched else None,
+            longest_stall_s=_longest(stalls) if watched else None,
+            bystanders=self._bystanders(burst, now) if watched else None,
+            pings=self._pings(burst, now),
+        )
+
+    def _complete(self, burst: _Burst, record: BurstRecord, known: BurstRecord | None) -> BurstRecord:
+        if burst.began_at is None:
+            return msgspec.structs.replace(record, raw=BurstRaw())
+        intervals: list[BurstInterval] = []
+        for each in record.intervals:
+            intervals.append(self._filled(burst, each, intervals[-1].t if intervals else 0.0))
+        if known is not None and not any(each.streams for each in intervals):
+            intervals = list(known.intervals) or intervals
+        record = msgspec.structs.replace(record, intervals=tuple(intervals), raw=BurstRaw())
+        return self._seen(burst, record, burst.ended_at or burst.began_at)
+
+    def _is_watched(self, burst: _Burst) -> bool:
+        """Whether the sender's sockets were read while it ran."""
+        node = self._nodes[burst.sender]
+        newest = self._meters[burst.sender].newest_at
+        return node.stalls_followed and newest is not None and newest >= (burst.began_at or 0.0)
+
+    def _stalls_of(self, burst: _Burst) -> list[StallRecord]:
+        ends = (burst.record.client, burst.record.server)
+        return [
+            each
+            for each in self._stalls
+            if each.key.node in ends
+            and burst.is_own(each.key.node, each.key.socket)
+            and each.clock.operator_time(each.stall.end_uptime_s) >= (burst.began_at or 0.0)
+            and (burst.ended_at is None or each.clock.operator_time(each.stall.start_uptime_s) <= burst.ended_at)
+        ]
+
+    def _bystanders(self, burst: _Burst, now: float) -> tuple[Bystander, ...]:
+        """Flows that send over the sender's line, or into the receiver's, the fastest first."""
+        began = burst.began_at or now
+        until = min(now, burst.ended_at or now)
+        found: list[Bystander] = []
+        for name, meter in self._meters.items():
+            for socket, metered in meter.sockets():
+                link = metered.link
+                shares = name == burst.sender or (link is not None and link.dst == burst.receiver)
+                if shares and not burst.is_own(name, socket):
+                    process = self._nodes[name].process_of(metered.inode)
+                    each = _bystander(name, socket, metered, began, until, meter.first_at, process)
+                    if each is not None:
+                        found.append(each)
+        found.sort(key=lambda each: -max(each.bps_before or 0.0, each.bps_during or 0.0))
+        return tuple(found[:MOST_BYSTANDERS])
+
+    def _pings(self, burst: _Burst, now: float) -> BurstPings | None:
+        record = burst.record
+        node = self._nodes[record.src]
+        link = node.links.get(LinkKey(record.src, record.dst, record.path))
+        if link is None or burst.began_at is None or node.boot is None or not link.ever_answered:
+            return None
+        began, until = node.axis_now(burst.began_at), node.axis_now(min(now, burst.ended_at or now))
+        before, _ = link.small.tally(began - BEFORE_S, began)
+        full_before, _ = link.full.tally(began - BEFORE_S, began)
+        rtts, lost = link.small.tally(began, until)
+        full_rtts, full_lost = link.full.tally(began, until)
+        return BurstPings(
+            rtt_before_ms=_rounded(median(before)),
+            rtt_ms=_rounded(median(rtts)),
+            rtt_full_before_ms=_rounded(median(full_before)),
+            rtt_full_ms=_rounded(median(full_rtts)),
+            loss_pct=_loss_pct(lost, len(rtts)),
+            loss_full_pct=_loss_pct(full_lost, len(full_rtts)),
+        )
+
+    # ── Out ──
+
+    def __iter__(self) -> Iterator[BurstRecord]:
+        return iter(self._records.values())
+
+    def get(self, identity: str) -> BurstRecord | None:
+        return self._records.get(identity)
+
+    def loaded_nodes(self) -> set[NodeName]:
+        """The ends of what is being sent now, or about to be: they are sampled closely."""
+        active = (burst.record for burst in self._open.values() if burst.record.state not in ("queued", *OVER))
+        return {node for record in active for node in (record.src, record.dst)}
+
+    def overlapping(self, after: float) -> tuple[BurstRecord, ...]:
+        """Those that wait or run, and those that ended after that moment (operator's UTC)."""
+        stamp = rfc3339(after)
+        return tuple(each for each in self if each.ended is None or each.ended > stamp)
+
+    def loads(self, now: float) -> dict[NodeName, NodeLoad]:
+        return burst_meter.loads(self._meters, now)
+
+    def seen_until(self, node: NodeName) -> float | None:
+        meter = self._meters.get(node)
+        return meter.newest_at if meter is not None else None
+
+
+def _interval(burst: _Burst, streams: Iterable[tuple[SocketId, Metered]], after: float, upto: float) -> BurstInterval:
+    client_side = burst.sender == burst.record.client
+    parts = []
+    for socket, metered in streams:
+        last = metered.stood(upto)
+        if last is None:
+            continue
+        first = metered.stood(after) or Point(after, 0, 0, 0, None, None)
+        parts.append(
+            BurstStream(
+                port=socket.local_port if client_side else socket.peer_port,
+                bps=round(8 * max(0, last.acked - first.acked) / (upto - after)),
+                retransmits=max(0, (last.retrans or 0) - (first.retrans or 0)),
+                rtt_ms=last.srtt_ms,
+                cwnd_bytes=last.cwnd_bytes,
+            )
+        )
+    rtts = [each.rtt_ms for each in parts if each.rtt_ms is not None]
+    windows = [each.cwnd_bytes for each in parts if each.cwnd_bytes is not None]
+    return BurstInterval(
+        t=round(upto - (burst.began_at or after), 3),
+        bps=sum(each.bps or 0.0 for each in parts),
+        retransmits=sum(each.retransmits or 0 for each in parts),
+        rtt_ms=round(sum(rtts) / len(rtts), 3) if rtts else None,
+        cwnd_bytes=sum(windows) if windows else None,
+        streams=tuple(parts),
+        source="ss",
+    )
+
+
+def _bystander(
+    name: NodeName,
+    socket: SocketId,
+    metered: Metered,
+    began: float,
+    until: float,
+    first_at: float | None,
+    process: str | None,
+) -> Bystander | None:
+    """None for a flow that sent nothing."""
+    since = max(began - BEFORE_S, first_at or began, metered.points[0].at if not metered.born else began - BEFORE_S)
+    before = metered.moved(since, began) if metered.stood(began) is not None and began - since > 0 else None
+    during = metered.moved(began, until) if until > began else None
+    if not (before and before[0]) and not (during and during[0]):
+        return None
+    link = metered.link
+    return Bystander(
+        src=name,
+        dst=link.dst if link is not None else None,
+        path=link.path if link is not None else None,
+        flow={
+            "local": _end(socket.local, socket.local_port),
+            "peer": _end(socket.peer, socket.peer_port),
+            "process": process,
+        },
+        bps_before=round(8 * before[0] / (began - since)) if before is not None else None,
+        bps_during=round(8 * during[0] / (until - began)) if during is not None else None,
+    )
+
+
+def _longest(stalls: Sequence[StallRecord]) -> float:
+    return round(max((each.stall.duration_s for each in stalls), default=0.0), 3)
+
+
+def _loss_pct(lost: int, answered: int) -> float | None:
+    return round(100 * lost / (lost + answered), 2) if lost + answered else None
+
+
+def _end(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
