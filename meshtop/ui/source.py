@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.engine.snapshot import FlowView, TrailPoint, View
 from meshtop.model import Command, LinkKey, NodeName
 
@@ -26,6 +27,11 @@ class Source(Protocol):
 
     def send(self, command: Command) -> None:
         """Do what the operator asked for. Raises ValueError with plain words for what cannot be done."""
+        ...
+
+    def plan_burst(self, request: BurstRequest) -> BurstPlan:
+        """What a burst would cost now, and the reasons for which it has to be confirmed. Raises ValueError with the
+        reason and the cure for one that cannot be."""
         ...
 
     def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]:
