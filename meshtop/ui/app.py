@@ -16,7 +16,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from meshtop.engine.snapshot import View
-from meshtop.model import AddMark, Command, ResetBaselines, SetInterval
+from meshtop.model import AddMark, Command, LinkKey, NodeName, ResetBaselines, SetInterval
 from meshtop.ui import glyphs as glyph_sets
 from meshtop.ui import keys, places, screenshot, terminal, theme
 from meshtop.ui.choices import Choices
@@ -27,10 +27,14 @@ from meshtop.ui.messages import ViewChanged
 from meshtop.ui.pace import HEARTBEAT_S, Pace
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
+from meshtop.ui.screens.link import LinkScreen
 from meshtop.ui.screens.log import LogScreen
+from meshtop.ui.screens.node import NodeScreen
 from meshtop.ui.screens.overview import OverviewScreen
 from meshtop.ui.screens.stalls import StallsScreen
 from meshtop.ui.source import Source
+from meshtop.ui.timecursor import TimeCursor, moments, neighbour
+from meshtop.ui.widgets.header import clock_text
 
 INTERRUPTED = 130  # exit code after a signal or ctrl+c
 # What + and - step through, within the bounds of the configuration.
@@ -77,6 +81,7 @@ class MeshtopApp(App[None]):
         self._pace = Pace()
         self._paint_pending = False
         self._view: View = source.view()
+        self.time = TimeCursor(source)
         self._view_at_tick = ticks()
         self._asked_interval_s: float | None = None
         self._frozen_scene: Scene | None = None
@@ -141,7 +146,9 @@ class MeshtopApp(App[None]):
         return self._asked_interval_s or self._view.mesh.interval_s
 
     def scene(self) -> Scene:
-        """What to paint now. While frozen, what was painted then."""
+        """What to paint now. Where the operator looks at another moment, that; while frozen, what was painted then."""
+        if (past := self.time.view()) is not None:
+            return Scene(past, 0.0, past.mesh.interval_s, self.source, self.live_s)
         if self._frozen_scene is not None:
             return self._frozen_scene
         now = self._ticks()
@@ -151,7 +158,17 @@ class MeshtopApp(App[None]):
         if view.mesh.interval_s != self._view.mesh.interval_s:
             self._asked_interval_s = None  # the source says itself what is in force
         self._view = view
-        return Scene(view, now - self._view_at_tick, self.interval_s)
+        return Scene(view, now - self._view_at_tick, self.interval_s, self.source)
+
+    @property
+    def live_s(self) -> float:
+        """The operator's UTC now, as far as the source has told."""
+        return self._view.at + self._ticks() - self._view_at_tick
+
+    @property
+    def paints_news(self) -> bool:
+        """Not while frozen, nor while another moment is looked at."""
+        return self.frozen_at is None and self.time.at is None
 
     def repaint(self) -> None:
         """Paint now, for what the operator did himself."""
@@ -169,13 +186,13 @@ class MeshtopApp(App[None]):
         self.post_message(ViewChanged())
 
     def on_view_changed(self) -> None:
-        if not self._paint_pending and self.frozen_at is None:
+        if not self._paint_pending and self.paints_news:
             self._paint_pending = True
             self.set_timer(self._pace.delay(self._ticks(), self.interval_s), self._paint_news)
 
     def _paint_news(self) -> None:
         self._paint_pending = False
-        if self.frozen_at is None and terminal.takes_output():
+        if self.paints_news and terminal.takes_output():
             self.repaint()
 
     def _heartbeat(self) -> None:
@@ -227,7 +244,86 @@ class MeshtopApp(App[None]):
         self.push_screen(StallsScreen())
 
     async def action_back(self) -> None:
-        await self.pop_screen()
+        """First from the past to now, then to the screen below."""
+        if self.time.at is not None:
+            self.action_live()
+        elif len(self.screen_stack) > 1:
+            await self.pop_screen()
+
+    async def action_link_screen(self) -> None:
+        self.choices.settle(self.scene())
+        if self.choices.pair is None:
+            self.say("There is no link to show.")
+        else:
+            await self._open(LinkScreen)
+
+    async def action_node_screen(self) -> None:
+        self.choices.settle(self.scene())
+        if self.choices.pair is None:
+            self.say("There is no node to show.")
+        else:
+            await self.open_node(self.choices.pair[0])
+
+    async def open_link(self, key: LinkKey, at: float | None = None) -> None:
+        """The link's screen; ``at``: as of then (operator's UTC), as far as that is kept."""
+        self.choices.pair, self.choices.path, self.choices.all_paths = (key.src, key.dst), key.path, False
+        if at is not None:
+            self.look_at(at)
+        await self._open(LinkScreen)
+
+    async def open_node(self, name: NodeName) -> None:
+        self.choices.node = name
+        await self._open(NodeScreen)
+
+    async def _open(self, kind: type[SceneScreen]) -> None:
+        """A screen that is open already comes to the front: no two of a kind lie on each other."""
+        while any(isinstance(screen, kind) for screen in self.screen_stack) and not isinstance(self.screen, kind):
+            await self.pop_screen()
+        if isinstance(self.screen, kind):
+            self.repaint()
+        else:
+            await self.push_screen(kind())
+
+    # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def look_at(self, at: float) -> None:
+        """Show every screen as of ``at``; what is not kept is said."""
+        if at >= self.live_s:
+            self.live()
+        elif not self.time.move(at):
+            self.say(f"Nothing is kept of {clock_text(at)}.")
+
+    def live(self) -> None:
+        """Back to now; what was frozen is live again, too."""
+        self.time.leave()
+        self.frozen_at = self._frozen_scene = None
+        self.scene()
+
+    def step_time(self, seconds: float) -> None:
+        """Further back (``seconds`` < 0) or on; beyond now is now."""
+        at = self.time.at if self.time.at is not None else self.frozen_at or self.live_s
+        self.look_at(at + seconds)
+        self.repaint()
+
+    def jump(self, direction: int, keys: frozenset[LinkKey] | None = None) -> None:
+        """To the next stall, mark, burst or finding of these links, or of all, in that direction."""
+        now = self.source.view()
+        at = self.time.at if self.time.at is not None else self.frozen_at or self.live_s
+        to = neighbour(moments(now, keys), at, direction)
+        if to is not None:
+            self.look_at(to)
+        elif direction > 0 and self.time.at is not None:
+            self.live()
+        else:
+            self.say("There is no stall or mark before." if direction < 0 else "There is no stall or mark after.")
+        self.repaint()
+
+    def action_jump(self, direction: int) -> None:
+        self.jump(direction)
+
+    def action_live(self) -> None:
+        self.live()
+        self.repaint()
 
     async def open_view(self, name: str) -> None:
         """The screen that ``name`` stands for, as in `meshtop snapshot --view`."""

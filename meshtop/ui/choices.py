@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from meshtop.model import NodeName, PathName
 from meshtop.ui.metrics import MetricName
+from meshtop.ui.scales import ScaleName
 from meshtop.ui.scene import TROUBLE, Scene
 
 
@@ -18,6 +19,10 @@ class Choices:
     pair: tuple[NodeName, NodeName] | None = None
     path: PathName | None = None
     all_paths: bool = False
+    node: NodeName | None = None  # of the node screen
+    window_s: float = 120.0  # of the charts
+    scale: ScaleName = "fit"
+    braille: bool = False
 
     def paths(self, scene: Scene) -> tuple[PathName, ...]:
         """What stands side by side. The first configured path is what the screen opens on."""

@@ -8,14 +8,15 @@ silent, is ``stale`` whatever was said about it before.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 from rich.cells import cell_len
 
-from meshtop.engine.snapshot import LinkState, LinkView, NodeState, NodeView, TrailPoint, View
+from meshtop.engine.snapshot import FlowView, LinkState, LinkView, NodeState, NodeView, TrailPoint, View
 from meshtop.model import LinkKey, NodeName, Path, PathName
+from meshtop.ui.source import Source
 from meshtop.units import format_age
 
 ShownState = Literal[LinkState, "stale"]
@@ -77,16 +78,36 @@ class ShownNode:
 
 @dataclass(frozen=True)
 class Scene:
-    """``silence_s``: seconds since the source gave this view. ``interval_s``: the sampling interval now in force."""
+    """``silence_s``: seconds since the source gave this view. ``interval_s``: the sampling interval now in force.
+    ``source``: whom to ask for what is only looked at one by one; it is asked once a scene, so that a frozen one stays
+    as it is."""
 
     view: View
     silence_s: float
     interval_s: float
+    source: Source | None = None
+    live_s: float | None = None  # the operator's UTC of now, where the scene is of the past
+    _asked: dict[object, tuple[object, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def now_s(self) -> float:
         """The operator's UTC at this moment."""
         return self.view.at + self.silence_s
+
+    def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]:
+        """A link's last fifteen minutes; of a scene of the past with what came after it."""
+        if key not in self._asked:
+            known = self.source.trail(key) if self.source is not None else ()
+            self._asked[key] = known if self.view.past else tuple(point for point in known if point.at <= self.now_s)
+        return cast("tuple[TrailPoint, ...]", self._asked[key])
+
+    def flows(self, node: NodeName, link: LinkKey | None = None) -> tuple[FlowView, ...]:
+        """The open sockets of a node, or of one of its links. None of the past: flows are not kept."""
+        if self.source is None or self.view.past:
+            return ()
+        if (node, link) not in self._asked:
+            self._asked[node, link] = self.source.flows(node, link)
+        return cast("tuple[FlowView, ...]", self._asked[node, link])
 
     @property
     def source_lost(self) -> bool:

@@ -51,6 +51,11 @@ def header_line(scene: Scene, look: HeaderLook, width: int, glyphs: Glyphs, pale
 
 def live_line(scene: Scene, look: HeaderLook, width: int, glyphs: Glyphs, palette: Palette) -> Line:
     """The one word that says whether to believe the rest."""
+    if scene.view.past:
+        back = scene.live_s - scene.now_s if scene.live_s is not None else None
+        ago = f" · {age_words(back)} ago" if back is not None and width >= 60 else ""
+        words = f"{clock_text(scene.now_s)}{ago} · esc live" if width >= 60 else clock_text(scene.now_s)
+        return Line().add(glyphs.text(f" AS OF {words} "), palette.alarm)
     interval = f"{scene.interval_s:.1f}s" if scene.interval_s < 10 else format_duration(scene.interval_s)
     if look.frozen_at is not None:
         since = f" since {clock_text(look.frozen_at)}" if width >= 60 else ""

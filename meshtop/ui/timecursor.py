@@ -1,0 +1,73 @@
+"""The moment that the operator looks at, where that is not now.
+
+One cursor for all screens: whatever is opened while it is set shows the same moment. What may be jumped to are
+beginnings: of stalls, marks, bursts and findings.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from meshtop.engine.snapshot import StallView, View
+from meshtop.model import LinkKey, NodeName
+from meshtop.ui.source import Source
+
+# A stall is looked at when it has become one that is worth a state; a shorter one at its end.
+_INTO_STALL_S = 2.0
+# Moments closer than this are one: a step to the next must move.
+_SAME_S = 0.05
+
+
+class TimeCursor:
+    """``at`` None: now."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.at: float | None = None
+        self._view: View | None = None
+
+    def view(self) -> View | None:
+        """What was then; None while the cursor is at now."""
+        return self._view if self.at is not None else None
+
+    def move(self, at: float) -> bool:
+        """Whether something is kept of then; if not, the cursor stays where it is."""
+        view = self._source.past(at)
+        if view is None:
+            return False
+        self.at, self._view = at, view
+        return True
+
+    def leave(self) -> None:
+        self.at = self._view = None
+
+
+def moments(view: View, keys: frozenset[LinkKey] | None) -> list[float]:
+    """What can be jumped to, in the order of time: of these links, or of all."""
+
+    def wanted(src: NodeName | None, dst: NodeName | None, path: str | None) -> bool:
+        return keys is None or any((src, dst, path) == key for key in keys)
+
+    found = [moment_of(stall) for stall in view.stalls if wanted(stall.src, stall.dst, stall.path)]
+    found += [mark.at for mark in view.marks]
+    found += [utc(burst.started) for burst in view.bursts if burst.started and wanted(burst.src, burst.dst, burst.path)]
+    for finding in view.findings:
+        if finding.node is not None or wanted(finding.src, finding.dst, finding.path):
+            found.append(utc(finding.since))
+    return sorted(found)
+
+
+def neighbour(times: list[float], at: float, direction: int) -> float | None:
+    """The next of ``times`` in that direction; None if there is none."""
+    beyond = [time for time in times if (time - at) * direction > _SAME_S]
+    return (min(beyond) if direction > 0 else max(beyond)) if beyond else None
+
+
+def moment_of(stall: StallView) -> float:
+    """When to look at a stall: at which it was seen as one."""
+    return utc(stall.start) + min(stall.duration_s, _INTO_STALL_S)
+
+
+def utc(time: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time."""
+    return datetime.fromisoformat(time).timestamp()
