@@ -40,6 +40,10 @@ class Kept(Value, frozen=True, kw_only=True):
     operator_rss_bytes: int | None = None
 
 
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Kept)
+
+
 class Archive:
     """Moments in the order of their time."""
 
@@ -47,8 +51,6 @@ class Archive:
         self.period_s = PERIOD_OF_MANY_S if links > MANY_LINKS else PERIOD_S
         self._times: deque[float] = deque()
         self._packed: deque[bytes] = deque()
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(Kept)
 
     @property
     def size_bytes(self) -> int:
@@ -72,7 +74,7 @@ class Archive:
             operator_rss_bytes=view.operator_rss_bytes,
         )
         self._times.append(view.at)
-        self._packed.append(zlib.compress(self._encoder.encode(kept), _LEVEL))
+        self._packed.append(zlib.compress(_ENCODER.encode(kept), _LEVEL))
         while view.at - self._times[0] > HISTORY_S:
             self._times.popleft()
             self._packed.popleft()
@@ -82,7 +84,7 @@ class Archive:
         place = bisect_right(self._times, at) - 1
         if place < 0 or at - self._times[place] > 3 * self.period_s:
             return None
-        return self._decoder.decode(zlib.decompress(self._packed[place]))
+        return _DECODER.decode(zlib.decompress(self._packed[place]))
 
 
 def view_of(kept: Kept, histories: Mapping[LinkKey, History], now: View) -> View:

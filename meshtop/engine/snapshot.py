@@ -343,8 +343,18 @@ class RecordingView(Value, frozen=True, kw_only=True):
     failure: str | None = None
 
 
+class PlaybackStop(Value, frozen=True, kw_only=True):
+    """A moment of a recording that one may want to go to. ``until`` is the end of what lasts."""
+
+    at: float
+    kind: Literal["stall", "finding", "burst", "mark"]
+    text: str
+    until: float | None = None
+
+
 class PlaybackView(Value, frozen=True, kw_only=True):
-    """Where in a recording we are. ``incomplete``: why the file ends before its end."""
+    """Where in a recording we are. ``incomplete``: why the file ends before its end. ``read_until``: how far it was
+    read through for its stops; what comes later is not known yet."""
 
     first_at: float
     last_at: float
@@ -352,6 +362,10 @@ class PlaybackView(Value, frozen=True, kw_only=True):
     speed: float
     paused: bool
     incomplete: str | None = None
+    file: str = ""
+    seeking: bool = False
+    read_until: float | None = None
+    stops: tuple[PlaybackStop, ...] = ()
 
 
 class View(Value, frozen=True, kw_only=True):

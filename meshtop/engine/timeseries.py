@@ -136,3 +136,8 @@ def delay_variation(values: Sequence[float]) -> float | None:
 def rfc3339(at: float) -> str:
     """``at`` (UTC seconds) as ``2024-05-01T14:32:07.123Z``."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc_seconds(time: str) -> float:
+    """The other way: seconds since the epoch of an RFC 3339 time."""
+    return datetime.fromisoformat(time).timestamp()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -85,16 +84,16 @@ class Packer:
 
 
 class Unpacker:
-    """The other way; blocks must come in their order, a fresh one first. Raises zlib.error and msgspec.DecodeError."""
+    """The other way; blocks must come in their order, a fresh one first. Raises zlib.error."""
 
     def __init__(self) -> None:
         self._dictionary = b""
 
-    def records(self, packed: bytes, plain_bytes: int, *, fresh: bool) -> Iterator[tuple[int, msgspec.Raw]]:
+    def unpack(self, packed: bytes, plain_bytes: int, *, fresh: bool) -> bytes:
         unpacker = zlib.decompressobj() if fresh else zlib.decompressobj(zdict=self._dictionary)
         plain = unpacker.decompress(packed, plain_bytes)
-        yield from _DECODER.decode(plain)
         self._dictionary = ((b"" if fresh else self._dictionary) + plain)[-DICTIONARY_BYTES:]
+        return plain
 
 
-_DECODER = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]])
+PLAIN = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]])

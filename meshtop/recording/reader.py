@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from meshtop.recording.blocks import FRESH, HEAD, MAX_BLOCK_BYTES, REPEATED, Unpacker
+from meshtop.recording.blocks import FRESH, HEAD, MAX_BLOCK_BYTES, PLAIN, REPEATED, Unpacker
 from meshtop.recording.blocks import MAGIC as BLOCK_MAGIC
 from meshtop.recording.records import DECODERS, FORMAT, MAGIC, Outline, Record, RecordingError, RecordingHeader
 
@@ -90,8 +90,17 @@ class RecordingReader:
     def records(self, start: float | None = None) -> Iterator[Record]:
         """Records in the order in which they arrived, from the last fresh block that begins at or before ``start``
         (the caller folds what comes before ``start`` to know the state there), or from the beginning."""
+        for _, records in self.blocks_from(0 if start is None else self.fresh_block(start)):
+            yield from records
+
+    def blocks_from(self, first: int) -> Iterator[tuple[int, list[Record]]]:
+        """From block number ``first`` on, each with its number. What has to be unpacked before it is not decoded."""
+        begin = first
+        while begin and begin < len(self.blocks) and not self.blocks[begin].fresh:
+            begin -= 1
         unpacker = Unpacker()
-        for block in self.blocks[self._fresh_block(start) :]:
+        for number in range(begin, len(self.blocks)):
+            block = self.blocks[number]
             file = self._files[block.part]
             file.seek(block.offset)
             packed = file.read(block.packed_bytes)
@@ -99,16 +108,24 @@ class RecordingReader:
                 self.incomplete = f"damaged at byte {block.offset}: checksum mismatch"
                 return
             try:
-                for kind, payload in unpacker.records(packed, block.plain_bytes, fresh=block.fresh):
-                    if kind in DECODERS:
-                        yield DECODERS[kind].decode(payload)
-                    else:
-                        self.unknown_records += 1
+                plain = unpacker.unpack(packed, block.plain_bytes, fresh=block.fresh)
+                records = self._decoded(plain) if number >= first else []
             except (zlib.error, msgspec.DecodeError) as error:
                 self.incomplete = f"damaged at byte {block.offset}: {error}"
                 return
+            if number >= first:
+                yield number, records
 
-    def _fresh_block(self, start: float | None) -> int:
+    def _decoded(self, plain: bytes) -> list[Record]:
+        records: list[Record] = []
+        for kind, payload in PLAIN.decode(plain):
+            if kind in DECODERS:
+                records.append(DECODERS[kind].decode(payload))
+            else:
+                self.unknown_records += 1
+        return records
+
+    def fresh_block(self, start: float | None) -> int:
         if start is None:
             return 0
         found = 0

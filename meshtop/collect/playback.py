@@ -1,0 +1,279 @@
+"""A recording in the place of a live mesh: played, stopped, and gone to and fro in. A screen sees a source like any.
+
+The engine is the same and is fed the same way. Going back is taking up a fold that was kept on the way there; those are
+made by a process of their own (``collect.scan``), so that neither the screen nor the playing waits for it. Until that
+process has come so far, the minute before the wanted time is folded instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+import psutil
+
+from meshtop.burst import BurstPlan, BurstRequest
+from meshtop.collect.fold import Fold, Reel
+from meshtop.collect.scan import LENGTH, Told
+from meshtop.engine.snapshot import FlowView, PlaybackStop, PlaybackView, Snapshot, StreamEvent, TrailPoint, View
+from meshtop.model import AddMark, Command, LinkKey, Mark, NodeName, Playback
+from meshtop.recording import RecordingReader
+
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+_STEP_S = 0.1
+# Of each step, so that keys are answered while much is folded; what does not fit comes in the next, and time waits.
+_FOLD_S = 0.06
+# Forward by less than this is folded from where we are, instead of from something kept.
+_NEAR_S = 10.0
+
+
+class _Kept(NamedTuple):
+    at: float
+    offset: int
+    size: int
+
+
+class Shelf:
+    """What the reading process told: stops, and folds on disk."""
+
+    def __init__(self) -> None:
+        self.read_until: float | None = None
+        self.stops: tuple[PlaybackStop, ...] = ()
+        self._file = tempfile.TemporaryFile(prefix="meshtop-")  # noqa: SIM115  # gone with the process, whatever ends it
+        self._kept: list[_Kept] = []
+
+    def take(self, told: Told) -> None:
+        self.read_until, self.stops = told.until, told.stops
+        if told.fold is not None:
+            offset = self._file.seek(0, 2)
+            self._file.write(told.fold)
+            self._kept.append(_Kept(told.at, offset, len(told.fold)))
+
+    def before(self, at: float) -> Fold | None:
+        """The latest fold that was kept at or before ``at``."""
+        place = bisect.bisect_right([kept.at for kept in self._kept], at)
+        if place == 0:
+            return None
+        kept = self._kept[place - 1]
+        self._file.seek(kept.offset)
+        return Fold.again(self._file.read(kept.size))
+
+    def latest_before(self, at: float) -> float | None:
+        times = [kept.at for kept in self._kept if kept.at <= at]
+        return times[-1] if times else None
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Replay:
+    """Implements the screens' Source, and what commands use of a monitor."""
+
+    def __init__(
+        self, reader: RecordingReader, speed: float = 1.0, at: float | None = None, *, paused: bool = False
+    ) -> None:
+        self._reader = reader
+        self._shelf = Shelf()
+        self._shelf_in_use = asyncio.Lock()
+        self._at = self._clamped(reader.shown_from if at is None else at)
+        self._reel: Reel | None = None
+        self._speed = speed
+        self._paused = paused
+        self._wanted: float | None = self._at
+        self._wake = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._changed: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[StreamEvent], None]] = []
+        self._cost: tuple[float | None, int | None] = (None, None)
+        self.notice: str | None = None
+
+    # ── what the screens' Source asks for ────────────────────────────────────────────────────────────────────────────
+
+    def view(self) -> View:
+        if self._reel is None:
+            empty = View(at=self._at, mesh=self._reader.header.mesh, snapshot=self._nothing())
+            return self._dressed(empty)
+        return self._dressed(self._reel.fold.engine.view(self._at))
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        self._changed.append(callback)
+
+    def send(self, command: Command) -> None:
+        """Raises ValueError for everything that would need the nodes."""
+        match command:
+            case Playback(at=at, speed=speed, paused=paused):
+                if speed is not None and not SPEEDS[0] <= speed <= SPEEDS[-1]:
+                    raise ValueError(f"a recording is played {SPEEDS[0]:g} to {SPEEDS[-1]:g} times as fast")
+                self._speed = self._speed if speed is None else speed
+                self._paused = self._paused if paused is None else paused
+                if at is not None:
+                    self._wanted = self._clamped(at)
+                self._wake.set()
+                self._say_changed()
+            case AddMark(text=text):
+                if self._reel is not None:
+                    self._reel.fold.engine.receive(Mark(at=self._at, text=text))
+                    self._say_changed()
+            case _:
+                raise ValueError("this is a recording: what it shows is over")
+
+    def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]:
+        return () if self._reel is None else self._reel.fold.engine.trail(key)
+
+    def past(self, at: float) -> View | None:
+        return None if self._reel is None else self._reel.fold.engine.past(at, self.view())
+
+    def flows(self, node: NodeName, link: LinkKey | None = None) -> tuple[FlowView, ...]:
+        return () if self._reel is None else self._reel.fold.engine.flows(node, link)
+
+    def plan_burst(self, request: BurstRequest) -> BurstPlan:
+        raise ValueError("this is a recording: nothing can be sent in it")
+
+    # ── what commands ask for ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def settled(self) -> None:
+        """Until there is something to see."""
+        await self._ready.wait()
+
+    def snapshot(self, window_s: float = 10.0) -> Snapshot:
+        return self._nothing() if self._reel is None else self._reel.fold.engine.snapshot(self._at, window_s)
+
+    async def run(self) -> None:
+        """Play until cancelled. Whatever was started is gone when this returns."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._play(), name="playing")
+                tasks.create_task(self._read_through(), name="reading through")
+                tasks.create_task(self._watch_own_cost(), name="own cost")
+        finally:
+            self._shelf.close()
+
+    # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _play(self) -> None:
+        last = time.monotonic()
+        while True:
+            if self._wanted is not None:
+                await self._go()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STEP_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            now = time.monotonic()
+            if not self._paused and self._wanted is None:
+                self._advance((now - last) * self._speed)
+            last = now
+            self._say_changed()
+
+    def _advance(self, by_s: float) -> None:
+        reel = self._reel
+        if reel is None:
+            return
+        target = min(self._at + min(by_s, _STEP_S * 5 * self._speed), self._reader.last_at)
+        until = time.monotonic() + _FOLD_S
+        while reel.next_at is not None and reel.next_at <= target:
+            self._at = max(self._at, reel.next_at)
+            reel.step()
+            if time.monotonic() > until:
+                return
+        self._at = target
+
+    async def _go(self) -> None:
+        """To the wanted time; a newer wish on the way replaces it."""
+        while (wanted := self._wanted) is not None:
+            self._say_changed()
+            async with self._shelf_in_use:
+                reel = await asyncio.to_thread(self._reel_at, wanted)
+            self._reel, self._at = reel, wanted
+            if self._wanted == wanted:
+                self._wanted = None
+        self._ready.set()
+
+    def _reel_at(self, at: float) -> Reel:
+        """In a thread. Nothing else uses the recording or the shelf's file meanwhile: playing waits."""
+        reel = self._reel
+        kept_at = self._shelf.latest_before(at)
+        if reel is not None and 0 <= at - self._at <= _NEAR_S and (kept_at is None or kept_at <= self._at):
+            reel.forward(at)
+            return reel
+        fold = self._shelf.before(at)
+        if fold is None:
+            return Reel.cold(self._reader, at)
+        reel = Reel(self._reader, fold)
+        reel.forward(at)
+        return reel
+
+    async def _read_through(self) -> None:
+        """The process that reads it through; without it one can still go to and fro, only slower and without stops."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "meshtop.collect.scan",
+            str(self._reader.path),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            out = process.stdout
+            while out is not None:
+                head = await out.readexactly(LENGTH.size)
+                told = msgspec.msgpack.decode(await out.readexactly(LENGTH.unpack(head)[0]), type=Told)
+                async with self._shelf_in_use:
+                    self._shelf.take(told)
+        except asyncio.IncompleteReadError:
+            pass  # it has told all
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _watch_own_cost(self) -> None:
+        own = psutil.Process()
+        own.cpu_percent()
+        while True:
+            await asyncio.sleep(2.0)
+            self._cost = (own.cpu_percent(), own.memory_info().rss)
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _clamped(self, at: float) -> float:
+        return min(max(at, self._reader.shown_from), self._reader.last_at)
+
+    def _nothing(self) -> Snapshot:
+        return Fold(self._reader.header.mesh).engine.snapshot(self._at)
+
+    def _dressed(self, view: View) -> View:
+        reader = self._reader
+        over = self._reel is not None and self._reel.over and self._at >= reader.last_at
+        playback = PlaybackView(
+            first_at=reader.shown_from,
+            last_at=reader.last_at,
+            at=self._at,
+            speed=self._speed,
+            paused=self._paused or over,
+            incomplete=reader.incomplete,
+            file=reader.path.name,
+            seeking=self._wanted is not None,
+            read_until=self._shelf.read_until,
+            stops=self._shelf.stops,
+        )
+        return msgspec.structs.replace(
+            view,
+            replay=True,
+            playback=playback,
+            notice=self.notice,
+            operator_cpu_pct=self._cost[0],
+            operator_rss_bytes=self._cost[1],
+        )
+
+    def _say_changed(self) -> None:
+        for callback in self._changed:
+            callback()
