@@ -36,6 +36,7 @@ from meshtop.engine.stallbook import StallBook
 from meshtop.engine.states import TROUBLE
 from meshtop.engine.surroundings import Seen
 from meshtop.engine.timeseries import rfc3339
+from meshtop.engine.verdicts.verdicts import Verdicts
 from meshtop.model import (
     BaselinesForgotten,
     BaselinesKnown,
@@ -78,6 +79,7 @@ class Engine:
         for record in self._nodes.values():
             record.others = self._nodes
         self.archive = Archive(sum(len(record.links) for record in self._nodes.values()))
+        self._verdicts = Verdicts(mesh, self._nodes, own)
         self._told_state: dict[NodeName, tuple[NodeState, float]] = {}  # with the time of the last node event
         self._usual_s = mesh.interval_s
         self._looks = {node.name: Look() for node in mesh.nodes}
@@ -119,6 +121,7 @@ class Engine:
         for name, record in self._nodes.items():
             told.extend(self._node_events(name, now))
             told.extend(self._silence(record, now))
+        told.extend(self._verdicts.evaluate(now))
         return tuple(told)
 
     def _baselines(self, _: BaselinesForgotten) -> list[StreamEvent]:
@@ -157,6 +160,7 @@ class Engine:
         reboots = record.reboots
         told: list[StreamEvent] = []
         told.extend(record.receive(event))
+        self._verdicts.frame(event)
         if record.reboots != reboots:
             told.append(self._say(event.at, event.node, "warning", f"{event.node} was booted: its counters restart"))
         for change in record.transitions:
@@ -213,10 +217,13 @@ class Engine:
         return [MarkEvent(at=rfc3339(event.at), text=event.text)]
 
     def _burst(self, event: BurstTold) -> list[StreamEvent]:
+        if event.phase == "closed":
+            self._verdicts.burst(event.at, event.burst)
         return list(self._bursts.told(event))
 
     def _experiment(self, event: ExperimentTold) -> list[StreamEvent]:
         self._experiments[event.experiment.id] = event.experiment
+        self._verdicts.experiment(event.at, event.experiment)
         return []
 
     # ── Said by the engine itself ──
@@ -325,6 +332,7 @@ class Engine:
             ),
             stalls=tuple(stall for name, record in self._nodes.items() for stall in stall_views(record, windows[name])),
             bursts=self._bursts.overlapping(now - window_s),
+            findings=self._verdicts.open,
         )
 
     def view(
@@ -357,6 +365,7 @@ class Engine:
             log=tuple(self._log),
             marks=tuple(self._marks),
             bursts=tuple(self._bursts),
+            findings=self._verdicts.all,
             experiments=tuple(self._experiments.values()),
             operator_cpu_pct=operator_cpu_pct,
             operator_rss_bytes=operator_rss_bytes,

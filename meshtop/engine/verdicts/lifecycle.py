@@ -1,0 +1,190 @@
+"""Findings open, change and close. A cause must be likely for a moment before it is said, and gone for a while before
+it is taken back, so that nothing flickers; how sure one is moves in steps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from meshtop.engine.snapshot import Evidence, FindingEvent, FindingView
+from meshtop.engine.timeseries import rfc3339
+from meshtop.engine.verdicts.weigh import Severity
+from meshtop.model import ExperimentKind, NodeName, PathName
+
+OPENS_AT = 0.5  # as likely as not
+STAYS_AT = 0.4
+OPENS_AFTER_S = 2.0
+# Longer than a window: what a window has once held does not come and go with its edge.
+CLOSES_AFTER_S = 12.0
+_STEP = 0.1
+_CHANGES_EVERY_S = 5.0
+# How sure one is follows what is known at half, or at a fifth, of the difference a second: sooner surer than less sure.
+_RISES, _FALLS = 0.5, 0.2
+_EASES_AFTER_S = 10.0  # until something is called less severe
+KEPT = 100
+
+_RANK = {"critical": 0, "warning": 1, "info": 2}
+
+
+class Subject(NamedTuple):
+    """What a finding is about: a link, or a node."""
+
+    code: str
+    src: NodeName | None = None
+    dst: NodeName | None = None
+    path: PathName | None = None
+    node: NodeName | None = None
+
+
+class Candidate(NamedTuple):
+    """A finding as this moment alone would have it. ``at_once``: what it rests on has been held already."""
+
+    subject: Subject
+    severity: Severity
+    confidence: float
+    summary: str
+    evidence: tuple[Evidence, ...] = ()
+    against: tuple[Evidence, ...] = ()
+    next: tuple[str, ...] = ()
+    experiments: tuple[ExperimentKind, ...] = ()
+    at_once: bool = False
+
+
+class _Held:
+    __slots__ = ("candidate", "changed_at", "confidence", "id", "likely_since", "seen_at", "severe_at", "since", "told")
+
+    def __init__(self, candidate: Candidate, now: float) -> None:
+        self.candidate = candidate
+        self.likely_since = now
+        self.seen_at = now  # when it was last likely
+        self.id: str | None = None  # once it is open
+        self.since = now
+        self.changed_at = now
+        self.confidence = candidate.confidence
+        self.told = (candidate.severity, candidate.confidence)  # with the last event
+        self.severe_at = now  # when it was last as severe as it is called
+
+
+class Findings:
+    """Of one mesh, over a session."""
+
+    def __init__(self) -> None:
+        self._held: dict[Subject, _Held] = {}
+        self._closed: deque[FindingView] = deque(maxlen=KEPT)
+        self._number = 0
+
+    def update(self, candidates: Iterable[Candidate], now: float) -> list[FindingEvent]:
+        """What has become of them, with all that is likely now."""
+        events: list[FindingEvent] = []
+        seen: set[Subject] = set()
+        for candidate in candidates:
+            held = self._held.get(candidate.subject)
+            limit = OPENS_AT if held is None or held.id is None else STAYS_AT
+            if candidate.confidence < limit:
+                continue
+            seen.add(candidate.subject)
+            if held is None:
+                held = self._held[candidate.subject] = _Held(candidate, now)
+            events.extend(self._likely(held, candidate, now))
+        for subject, held in list(self._held.items()):
+            if subject not in seen:
+                events.extend(self._unlikely(subject, held, now))
+        return events
+
+    def _likely(self, held: _Held, candidate: Candidate, now: float) -> Iterator[FindingEvent]:
+        held.seen_at = now
+        called = held.candidate.severity
+        held.candidate = candidate
+        held.confidence += (candidate.confidence - held.confidence) * (
+            _RISES if candidate.confidence > held.confidence else _FALLS
+        )
+        if _RANK[candidate.severity] <= _RANK[called]:
+            held.severe_at = now
+        elif now - held.severe_at < _EASES_AFTER_S:
+            held.candidate = candidate._replace(severity=called)
+        if held.id is None:
+            if now - held.likely_since < OPENS_AFTER_S and not candidate.at_once:
+                return
+            self._number += 1
+            held.id = f"f{self._number}"
+            held.since = held.likely_since
+            yield _told(held, now, "open")
+        elif now - held.changed_at >= _CHANGES_EVERY_S:
+            severity, confidence = held.told
+            if severity != held.candidate.severity or abs(confidence - held.confidence) >= _STEP:
+                yield _told(held, now, "changed")
+
+    def _unlikely(self, subject: Subject, held: _Held, now: float) -> Iterator[FindingEvent]:
+        if held.id is None:
+            if now - held.seen_at > OPENS_AFTER_S:
+                del self._held[subject]
+            return
+        if now - held.seen_at >= CLOSES_AFTER_S:
+            del self._held[subject]
+            event = _event(held, now, "closed")
+            self._closed.appendleft(_view(held))
+            yield event
+
+    def drop(self, subjects: Iterable[Subject], now: float) -> list[FindingEvent]:
+        """These are told as part of another finding from now on."""
+        events = []
+        for subject in subjects:
+            held = self._held.pop(subject, None)
+            if held is not None and held.id is not None:
+                events.append(_event(held, now, "closed"))
+                self._closed.appendleft(_view(held))
+        return events
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        return tuple(self._held)
+
+    def is_open(self, subject: Subject) -> bool:
+        held = self._held.get(subject)
+        return held is not None and held.id is not None
+
+    @property
+    def open(self) -> tuple[FindingView, ...]:
+        """By importance: how bad, how sure, how long."""
+        views = [(held, _view(held)) for held in self._held.values() if held.id is not None]
+        views.sort(key=lambda each: (_RANK[each[1].severity], -each[1].confidence, each[0].since, each[0].id or ""))
+        return tuple(view for _, view in views)
+
+    @property
+    def closed(self) -> tuple[FindingView, ...]:
+        """Newest first."""
+        return tuple(self._closed)
+
+
+def _view(held: _Held) -> FindingView:
+    candidate, subject = held.candidate, held.candidate.subject
+    return FindingView(
+        id=held.id or "",
+        code=subject.code,
+        severity=candidate.severity,
+        confidence=round(held.confidence, 2),
+        src=subject.src,
+        dst=subject.dst,
+        path=subject.path,
+        node=subject.node,
+        since=rfc3339(held.since),
+        summary=candidate.summary,
+        evidence=candidate.evidence,
+        against=candidate.against,
+        next=candidate.next,
+        experiments=candidate.experiments,
+    )
+
+
+def _told(held: _Held, now: float, phase: Literal["open", "changed"]) -> FindingEvent:
+    held.changed_at = now
+    held.told = (held.candidate.severity, held.confidence)
+    return _event(held, now, phase)
+
+
+def _event(held: _Held, now: float, phase: Literal["open", "changed", "closed"]) -> FindingEvent:
+    return FindingEvent(at=rfc3339(now), phase=phase, **msgspec.structs.asdict(_view(held)))

@@ -1,0 +1,403 @@
+"""The causes of trouble on a link, as a table: what speaks for each, what against it, what would settle and cure it.
+
+The limits are ratios and what TCP and queues do by their nature (RFC 3708: DSACK tells a needless retransmission; RFC
+8985; "TCP Congestion Signatures", IMC 2017: round trips over their minimum; "An Internet-Wide Analysis of Traffic
+Policing", SIGCOMM 2016). docs/findings.md says the same to operators.
+"""
+
+from __future__ import annotations
+
+from meshtop import units
+from meshtop.engine.verdicts.signals import ENOUGH_SEGS, LinkSignals
+from meshtop.engine.verdicts.weigh import Rule, Severity, Sign
+
+# ── Words ──
+
+
+def _pair(s: LinkSignals) -> str:
+    return f"{s.key.src} → {s.key.dst} on {s.key.path}"
+
+
+def _pct(value: float | None) -> str:
+    return f"{units.format_pct(value)}"
+
+
+def _times(value: float | None) -> str:
+    return f"{value:.0f} times" if value is not None else "many times"
+
+
+def _loss(s: LinkSignals) -> str:
+    if s.data_segs < ENOUGH_SEGS:
+        return (
+            f"{_pair(s)}: {s.small_lost + s.full_lost} of {s.small_decided + s.full_decided} pings are lost on the way"
+        )
+    return f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are lost on the way, and no queue grows"
+
+
+def _reordering(s: LinkSignals) -> str:
+    needless = f"{_pct(100 * s.dsack_share)} of them needlessly" if s.dsack_share is not None else "most needlessly"
+    how = ""
+    if s.outer == "tcp" and (s.outer_connections or 0) > 1:
+        how = f", as a tunnel does that spreads over {s.outer_connections} TCP connections"
+    return (
+        f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are sent again, {needless}: they overtake each other{how}"
+    )
+
+
+def _policer(s: LinkSignals) -> str:
+    return (
+        f"{_pair(s)}: what exceeds about {units.format_rate(s.goodput_bps)}bit/s is dropped at once; "
+        f"{_pct(s.retrans_pct)} of the segments are sent again while round trips stay short"
+    )
+
+
+def _blackhole(s: LinkSignals) -> str:
+    return f"{_pair(s)}: small packets arrive and full-size ones vanish without a word"
+
+
+def _bufferbloat(s: LinkSignals) -> str:
+    tunnel = ", behind or inside the tunnel's TCP connection" if s.outer == "tcp" else ""
+    return (
+        f"{_pair(s)}: a queue holds {units.format_ms(s.tcp_added_ms)} ms of data{tunnel}; "
+        f"round trips take {_times(s.tcp_inflation)} their minimum and little is lost"
+    )
+
+
+def _tcp_over_tcp(s: LinkSignals) -> str:
+    count = s.outer_connections or 1
+    what = "one TCP connection" if count == 1 else f"{count} TCP connections"
+    return f"{_pair(s)}: the overlay is {what}, and data waits inside: {units.format_ms(s.srtt_ms)} ms a round trip"
+
+
+def _receiver(s: LinkSignals) -> str:
+    share = _pct(100 * (s.rwnd_share or 0))
+    return f"{_pair(s)}: {s.key.dst} takes data no faster; it closes its window {share} of the time"
+
+
+def _sender(s: LinkSignals) -> str:
+    return f"{_pair(s)}: the send buffer on {s.key.src} is the limit {_pct(100 * (s.sndbuf_share or 0))} of the time"
+
+
+def _app(s: LinkSignals) -> str:
+    return f"{_pair(s)}: the applications on {s.key.src} write less than the path takes; it is not the network"
+
+
+def _acks(s: LinkSignals) -> str:
+    return (
+        f"{_pair(s)}: data arrives, what comes back is lost: {_pct(s.small_loss_pct)} of the pings "
+        f"and {_pct(s.retrans_pct)} of the segments"
+    )
+
+
+def _blackout(s: LinkSignals) -> str:
+    return f"{_pair(s)}: nothing has come through for {s.silence_s or 0:.0f} s, at no size"
+
+
+# ── Severity ──
+
+
+def _by_retransmissions(s: LinkSignals) -> Severity:
+    """Ten percent sent again, or flows that stand still, is what users call broken."""
+    return "critical" if (s.retrans_pct or 0) >= 10 or s.open_stalls else "warning"
+
+
+def _info(_: LinkSignals) -> Severity:
+    return "info"
+
+
+def _warning(_: LinkSignals) -> Severity:
+    return "warning"
+
+
+def _critical(_: LinkSignals) -> Severity:
+    return "critical"
+
+
+# ── Shared by several causes ──
+
+_ENOUGH = Sign("data segments", "data_segs", ">=", ENOUGH_SEGS, needed=True)
+_MIN_BLOAT_MS = 100.0
+
+LOSS = Rule(
+    code="loss",
+    prior=-0.6,
+    signs=(
+        _ENOUGH,
+        Sign("retransmitted, at least", "retrans_floor_pct", ">", 1.0, 0.6, needed=True, unit="%"),
+        Sign("retransmitted", "retrans_pct", ">", 1.0, 0.2, unit="%"),
+        Sign("needless by DSACK", "dsack_share", "<", 0.1, 1.0, 1.5, contra=0.25),
+        Sign("needless by DSACK", "dsack_share", "<", 0.5, 0.0, needed=True),
+        Sign("srtt/minrtt", "tcp_inflation", "<", 5.0, needed=True),
+        Sign("srtt/minrtt", "tcp_inflation", "<", 2.0, 0.8, 1.5, contra=3.0),
+        Sign("seconds with retransmissions", "steady_share", ">=", 0.6, 0.5, 1.5, contra=0.4),
+        Sign("chance of so few lost pings, were loss blind", "blind_chance", ">=", 0.05, 0.0, 1.5, contra=0.05),
+        Sign("UDP lost at half rate", "tried.udp_loss_pct", ">", 0.5, 1.5, 2.0, unit="%"),
+        Sign("tunnel's transport", "outer", "=", "udp", 0.0, 1.5, expected="not tcp, which loses nothing"),
+        Sign("line in use", "line_use", "<", 0.9, 0.2, 0.3),
+    ),
+    severity=_by_retransmissions,
+    summary=_loss,
+    next=(
+        "UDP at half the rate: loss there too is the line's, none is a policer's or a queue's",
+        "the same burst on the other path tells whether the overlay or the line below loses",
+        "a provider can measure a lossy line; BBR instead of cubic bears it better",
+    ),
+    experiments=("tcp-udp", "paths"),
+)
+
+PING_LOSS = Rule(
+    code="loss",
+    prior=0.2,
+    signs=(
+        Sign("data segments", "data_segs", "<", ENOUGH_SEGS, needed=True),
+        Sign("pings lost", "pings_lost", ">=", 4, 0.3, needed=True),
+        Sign("pings lost", "ping_loss_pct", ">=", 3.0, 0.3, needed=True, unit="%"),
+        Sign("separate losses", "loss_runs", ">=", 3, 0.3, needed=True),
+        Sign("retransmitted in the other direction", "back_retrans_pct", ">", 1.0, 0.5, 3.0, unit="%"),
+    ),
+    severity=_warning,
+    summary=_loss,
+    next=("a burst each way tells which direction loses", "the same on the other path tells whether it is the overlay"),
+    experiments=("tcp-udp", "paths"),
+    most=0.8,
+)
+
+REORDERING = Rule(
+    code="reordering",
+    prior=-0.8,
+    signs=(
+        _ENOUGH,
+        Sign("retransmitted", "retrans_pct", ">", 0.5, 0.3, needed=True, unit="%"),
+        Sign("retransmissions", "retrans", ">=", 15, 0.2, needed=True),
+        Sign("needless by DSACK", "dsack_share", ">=", 0.35, 0.2, needed=True),
+        Sign("needless by DSACK", "dsack_share", ">=", 0.5, 1.0),
+        Sign("reordering seen by senders", "reord_seen", ">", 0, 0.8, 1.0),
+        Sign("out of order at the receiver", "peer_ooo_pct", ">", 1.0, 0.7, 0.7, contra=0.3, unit="%"),
+        Sign("full-size / small round trip", "size_ratio", ">=", 3.0, 0.5),
+        Sign("tunnel's TCP connections", "outer_connections", ">=", 2, 0.5),
+        Sign("retransmissions by time-out", "timeout_share", "<", 0.2, 0.2, 0.8, contra=0.4),
+    ),
+    severity=_by_retransmissions,
+    summary=_reordering,
+    next=(
+        "small against full-size ping: three times as long means a queue of its own for small packets",
+        "one connection instead of several (SoftEther: MaxConnection 1), or a transport without TCP (UDP, WireGuard)",
+        "newer kernels bear more reordering (RACK); BBR does not take it for congestion",
+    ),
+    experiments=("probe-sizes", "paths", "streams"),
+)
+
+POLICER = Rule(
+    code="policer",
+    prior=-1.3,
+    signs=(
+        _ENOUGH,
+        Sign("retransmitted, at least", "retrans_floor_pct", ">", 3.0, 0.3, needed=True, unit="%"),
+        Sign("needless by DSACK", "dsack_share", "<", 0.25, 0.0, needed=True),
+        Sign("needless by DSACK", "dsack_share", "<", 0.1, 0.4),
+        Sign("srtt/minrtt", "tcp_inflation", "<=", 1.7, 0.2, needed=True),
+        Sign("srtt/minrtt", "tcp_inflation", "<=", 1.4, 0.4),
+        Sign("chance of so few lost pings, were loss blind", "blind_chance", "<", 0.15, 1.2, 1.5, contra=0.4),
+        Sign("retransmissions by time-out", "timeout_share", ">=", 0.03, 0.5, 0.3, contra=0.01),
+        Sign("goodput's spread over its mean", "goodput_spread", "<", 0.3, 0.5, 0.5, contra=0.5),
+        Sign("underlay TCP retransmitted", "below.retrans_pct", "<", 1.0, 0.5, unit="%"),
+        Sign("tunnel's transport", "outer", "=", "udp", 0.3, 1.0, expected="udp, which is what gets policed"),
+        Sign("UDP loss against 1 − rate/offered", "udp_policed", "=", True, 2.5, 2.0),
+    ),
+    severity=_critical,
+    summary=_policer,
+    next=(
+        "a ramp of UDP: a policer loses 1 − rate/offered; so does a very short queue, with a little delay first",
+        "where UDP is policed: a transport over TCP (SoftEther: UDP acceleration off), or another provider",
+        "shape below the policer's rate (tc with fq or cake): what is never sent too fast is never dropped",
+    ),
+    experiments=("tcp-udp", "streams", "paths"),
+)
+
+BLACKHOLE = Rule(
+    code="pmtu-blackhole",
+    prior=0.0,
+    signs=(
+        Sign("a flow that full segments do not leave", "blackholed_s", ">=", 1.0, 0.6, needed=True, unit="s"),
+        Sign("time-outs in a row", "backoff", ">=", 3, 0.5),
+        Sign("since the last answer to a ping", "silence_s", "<", 2.5, 0.8, 3.0, contra=3.5, unit="s"),
+        Sign("small pings lost", "small_loss_pct", "<", 5.0, 0.3, 0.3, contra=20.0, unit="%"),
+        Sign("path MTU by DF sweep", "tried.pmtu_bytes", "<", 1500, 1.5, 3.0),
+    ),
+    severity=_critical,
+    summary=_blackhole,
+    next=(
+        "a DF ping sweep finds the size that still passes",
+        "clamp the MSS on the tunnel (iptables --clamp-mss-to-pmtu, or a lower MTU of the overlay's interface)",
+        "let ICMP “fragmentation needed” through; net.ipv4.tcp_mtu_probing=1 gets around it",
+    ),
+    experiments=("pmtu-sweep", "mss"),
+)
+
+BUFFERBLOAT = Rule(
+    code="bufferbloat",
+    prior=-0.9,
+    signs=(
+        _ENOUGH,
+        Sign("srtt/minrtt", "tcp_inflation", ">=", 4.0, 0.4, needed=True),
+        Sign("srtt/minrtt", "tcp_inflation", ">=", 5.0, 0.4),
+        Sign("added to every round trip", "tcp_added_ms", ">=", _MIN_BLOAT_MS, 0.5, needed=True, unit="ms"),
+        Sign("retransmitted", "retrans_pct", "<", 1.0, 0.6, 1.2, contra=3.0, unit="%"),
+        Sign("ping / its baseline", "rtt_inflation", ">=", 3.0, 1.2, 1.0, contra=1.7),
+        Sign("tunnel's transport", "outer", "=", "udp", 0.0, 0.4, expected="not tcp, which queues by itself"),
+        Sign("added, against the underlay's", "above_ratio", "<", 2.0, 0.2, 1.0, contra=3.0),
+        Sign("unsent in the tunnel's sockets", "outer_notsent", "<", 32_768, 0.0, 0.6, unit="bytes"),
+        Sign("underlay pings, added", "below.rtt_added_ms", ">=", _MIN_BLOAT_MS / 2, 0.3, unit="ms"),
+        Sign("loaded ping / idle ping", "loaded_ratio", ">=", 3.0, 1.5, 1.5, contra=2.0),
+    ),
+    severity=_warning,
+    summary=_bufferbloat,
+    next=(
+        "ping idle against ping under load; a burst that is paced below the line's rate leaves the queue empty",
+        "a short queue that is shared fairly (tc qdisc cake or fq_codel, shaped just below the line)",
+        "fewer streams at once, or a limit on the bulk sender",
+    ),
+    experiments=("loaded-ping", "paths"),
+)
+
+TCP_OVER_TCP = Rule(
+    code="tcp-over-tcp",
+    prior=-1.0,
+    signs=(
+        _ENOUGH,
+        Sign("tunnel's transport", "outer", "=", "tcp", 0.5, needed=True),
+        Sign("srtt/minrtt", "tcp_inflation", ">=", 4.0, 0.3, needed=True),
+        Sign("added to every round trip", "tcp_added_ms", ">=", _MIN_BLOAT_MS, 0.3, needed=True, unit="ms"),
+        Sign("added, against the underlay's", "above_ratio", ">=", 2.0, 0.8, 1.2, contra=1.3),
+        Sign("unsent in the tunnel's sockets", "outer_notsent", ">=", 32_768, 0.8, unit="bytes"),
+        Sign("tunnel's retransmitted", "outer_retrans_pct", ">=", 0.1, 0.4, unit="%"),
+        Sign("tunnel's time-outs in a row", "outer_backoff", ">=", 1, 0.4),
+        Sign("retransmitted inside", "retrans_pct", "<", 1.0, 0.4, unit="%"),
+    ),
+    severity=_by_retransmissions,
+    summary=_tcp_over_tcp,
+    next=(
+        "the same burst on the underlay: fast there and slow here is the tunnel",
+        "a transport without TCP (SoftEther: UDP acceleration; WireGuard; OpenVPN proto udp)",
+        "less data in flight inside: fewer streams, smaller windows, a pacing sender",
+    ),
+    experiments=("paths", "loaded-ping"),
+)
+
+RECEIVER = Rule(
+    code="receiver-limited",
+    prior=-0.9,
+    signs=(
+        Sign("window closed, of the busy time", "rwnd_share", ">", 0.5, 0.9, needed=True),
+        Sign("busy", "busy_share", ">=", 0.3, 0.3, needed=True),
+        Sign("unread at the receiver", "peer_recv_q", ">", 0, 1.0, 1.5, unit="bytes"),
+        Sign("flows on the persist timer", "persisting", ">", 0, 0.5),
+        Sign("retransmitted", "retrans_pct", "<", 1.0, 0.2, 0.8, contra=2.0, unit="%"),
+        Sign("srtt/minrtt", "tcp_inflation", "<", 5.0, 0.2, 0.8, contra=8.0),
+    ),
+    severity=_warning,
+    summary=_receiver,
+    next=(
+        "look at the application on the receiving end: its disk, its CPU, the next hop that it writes to",
+        "iperf3 between the same nodes is fast where only the application is slow",
+        "slow object storage closes the window rightly; a larger one would only hide it for longer",
+    ),
+    experiments=("tcp-udp",),
+)
+
+SENDER = Rule(
+    code="sender-limited",
+    prior=-0.2,
+    signs=(
+        _ENOUGH,
+        Sign("send buffer full, of the busy time", "sndbuf_share", ">", 0.5, 1.2, needed=True),
+        Sign("busy", "busy_share", ">=", 0.5, 0.4, needed=True),
+        Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, 1.0, contra=2.0, unit="%"),
+    ),
+    severity=_info,
+    summary=_sender,
+    next=("a larger send buffer (SO_SNDBUF left alone, net.ipv4.tcp_wmem) if the path has room for more",),
+    experiments=("tcp-udp",),
+)
+
+APP = Rule(
+    code="app-limited",
+    prior=-0.2,
+    signs=(
+        _ENOUGH,
+        Sign("flows that are a tunnel's own", "tunnel_share", "=", 0.0, needed=True),
+        Sign("busy", "busy_share", "<", 0.5, 0.9, needed=True),
+        Sign("readings that say app_limited", "app_limited_share", ">", 0.5, 0.8, 0.5, contra=0.2),
+        Sign("retransmitted", "retrans_pct", "<", 1.0, 0.2, needed=True, unit="%"),
+    ),
+    severity=_info,
+    summary=_app,
+    next=("iperf3 is fast where the application is slow; behind a buffering proxy look at the next hop",),
+    experiments=("tcp-udp",),
+)
+
+ACK_LOSS = Rule(
+    code="ack-path-loss",
+    prior=-0.9,
+    signs=(
+        _ENOUGH,
+        Sign("pings lost", "small_lost", ">=", 3, 0.5, needed=True),
+        Sign("pings lost", "small_loss_pct", ">=", 3.0, 0.3, needed=True, unit="%"),
+        Sign("separate losses", "loss_runs", ">=", 3, 0.4, needed=True),
+        Sign("retransmitted / pings lost", "loss_ratio", "<", 0.25, 1.0, needed=True),
+        Sign("pings lost the other way", "back_loss_pct", ">=", 3.0, 0.6, 0.4, contra=1.0, unit="%"),
+        Sign("others' pings to there lost", "peers_loss_pct", "<", 3.0, 0.5, 0.8, contra=5.0, unit="%"),
+        Sign("retransmitted the other way", "back_retrans_pct", ">", 1.0, 0.8, 0.8, contra=0.3, unit="%"),
+    ),
+    severity=_warning,
+    summary=_acks,
+    next=(
+        "a burst in the other direction: it crawls where ACKs are lost here",
+        "a node that limits ICMP looks alike: then no other traffic suffers",
+    ),
+    experiments=("tcp-udp",),
+)
+
+BLACKOUT = Rule(
+    code="blackout",
+    prior=-0.6,
+    signs=(
+        Sign(
+            "since the last answer to any ping",
+            "silent_for_s",
+            ">",
+            0.0,
+            0.6,
+            needed=True,
+            unit="s",
+            expected="two pings",
+        ),
+        Sign("since any acknowledgement", "idle_ack_s", ">=", 2.0, 0.6, needed=False, unit="s"),
+        Sign("acknowledged lately", "progress", "=", False, 0.3, needed=True, expected="nothing"),
+        Sign("since the last answer to any ping", "silence_s", ">=", 5.0, 0.8, unit="s"),
+        Sign("stalls that pings died with", "blackout_stalls", ">", 0, 0.8),
+        Sign("opposite direction is silent", "back_silent", "=", True, 0.5),
+    ),
+    severity=_critical,
+    summary=_blackout,
+    next=(
+        "the same pair on the other path tells whether the line or the overlay is out",
+        "a route, a firewall or the tunnel's session on either end; `mtr` from both sides",
+    ),
+    experiments=("paths",),
+)
+
+RULES: tuple[Rule, ...] = (
+    BLACKOUT,
+    BLACKHOLE,
+    POLICER,
+    REORDERING,
+    LOSS,
+    PING_LOSS,
+    TCP_OVER_TCP,
+    BUFFERBLOAT,
+    ACK_LOSS,
+    RECEIVER,
+    SENDER,
+    APP,
+)

@@ -1,0 +1,274 @@
+"""What is of a whole node is said once: a node that is not reached, one whose links are all in the same trouble, one
+that drops packets itself, one whose clock is off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from meshtop.engine.nodes import NodeRecord
+from meshtop.engine.snapshot import Evidence, NodeState
+from meshtop.engine.verdicts.lifecycle import OPENS_AT, STAYS_AT, Candidate, Subject
+from meshtop.engine.verdicts.signals import LinkSignals
+from meshtop.engine.verdicts.weigh import Severity
+from meshtop.model import LinkKey, Mesh, NodeName
+
+# Fewer links than this say nothing of what they share.
+_FEWEST_LINKS = 3
+# While most links of a node have just fallen silent, the others may only not have been asked yet.
+_NEARLY_SILENT_SHARE = 0.5
+_DROPS_S = 10.0
+# One dropped packet in a burst is nothing; in several seconds of ten it is a host that does not keep up.
+_FEWEST_DROPS = 10
+_FEWEST_DROPPING_INTERVALS = 2
+_SKEW_INFO_S, _SKEW_WARNING_S = 1.0, 5.0
+_DOWN_AFTER_S = 3.0
+
+# Trouble that a row or a column of links can share; that of applications is theirs.
+_SHARED = ("blackout", "loss", "reordering", "policer", "pmtu-blackhole", "bufferbloat", "tcp-over-tcp")
+
+
+class NodesAsWhole:
+    def __init__(self, mesh: Mesh, records: Mapping[NodeName, NodeRecord]) -> None:
+        self._mesh = mesh
+        self._records = records
+        self._covered: set[tuple[NodeName, str | None]] = set()  # (node, code or None for all)
+        self._lost_at: dict[NodeName, float] = {}
+        self._silent_links: frozenset[LinkKey] = frozenset()
+
+    def judge(
+        self, now: float, signals: Mapping[LinkKey, LinkSignals], candidates: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """The findings of nodes. What they cover of links is told by :meth:`covers` from then on."""
+        self._covered.clear()
+        found: list[Candidate] = []
+        for node in self._mesh.nodes:
+            found.extend(self._unreachable(node.name, now, signals))
+        found.extend(self._silent(signals))
+        found.extend(self._together(candidates, signals))
+        for name, record in self._records.items():
+            found.extend(_drops(name, record))
+            found.extend(_skew(name, record, now))
+        return found
+
+    def covers(self, subject: Subject) -> bool:
+        """Whether a finding of a link is part of one of a node."""
+        if subject.node is not None:
+            return False
+        ends = {subject.src, subject.dst}
+        return any(node in ends and code in (None, subject.code) for node, code in self._covered)
+
+    # ── Not reached ──
+
+    def _unreachable(self, name: NodeName, now: float, signals: Mapping[LinkKey, LinkSignals]) -> Iterator[Candidate]:
+        state, reason = self._records[name].state(now)
+        if state not in ("down", "silent"):
+            self._lost_at.pop(name, None)
+            return
+        since = self._lost_at.setdefault(name, now)
+        if now - since < _DOWN_AFTER_S and state == "silent":
+            return
+        into = [link for key, link in signals.items() if key.dst == name and link.measurable and link.small_decided]
+        silent = [link for link in into if link.silent_for_s is not None]
+        gone = bool(into) and len(silent) == len(into)
+        reached = len(into) - len(silent)
+        evidence = [Evidence(what="session", value=state, expected="up")]
+        against: list[Evidence] = []
+        if into:
+            peers = Evidence(
+                what="links of others to it without an answer", value=f"{len(silent)} of {len(into)}", expected="all"
+            )
+            (evidence if gone else against).append(peers)
+        self._covered.add((name, "blackout"))
+        if gone:
+            self._covered.add((name, None))
+        yield Candidate(
+            subject=Subject("unreachable", node=name),
+            severity="critical" if gone or not into else "warning",
+            confidence=0.95 if gone else 0.85,
+            summary=_unreachable_words(name, state, reason, gone, reached),
+            evidence=tuple(evidence),
+            against=tuple(against),
+            next=_UNREACHABLE_NEXT,
+        )
+
+    # ── Silent on every link ──
+
+    def _silent(self, signals: Mapping[LinkKey, LinkSignals]) -> Iterator[Candidate]:
+        """A node that is reached for management while no peer hears of it."""
+        for node in self._mesh.nodes:
+            if (node.name, None) in self._covered:
+                continue
+            mine = [
+                link
+                for key, link in signals.items()
+                if node.name in (key.src, key.dst) and link.measurable and link.silence_s is not None
+            ]
+            mine = [link for link in mine if not self._is_gone(link, node.name)]
+            silent = [link for link in mine if link.silent_for_s is not None]
+            if len(mine) < _FEWEST_LINKS or not silent:
+                continue
+            paths = {link.key.path for link in silent}
+            of_paths = [link for link in mine if link.key.path in paths]
+            if len(silent) < len(of_paths):
+                if len(silent) >= _NEARLY_SILENT_SHARE * len(of_paths) and self._just_now(of_paths):
+                    self._covered.add((node.name, "blackout"))  # wait until it is plain whether all are
+                continue
+            peers = {key for link in of_paths for key in (link.key.src, link.key.dst)} - {node.name}
+            if len(peers) < 2:
+                continue
+            self._covered.add((node.name, None))
+            oldest = max(link.silent_for_s or 0.0 for link in silent)
+            where = " and ".join(sorted(paths))
+            yield Candidate(
+                subject=Subject("node-wide", node=node.name),
+                severity="critical",
+                confidence=0.95 if oldest >= 5.0 else 0.85,
+                summary=f"{node.name}: no peer gets an answer from it on {where}, and it none from them",
+                evidence=(
+                    Evidence(what="links without an answer", value=f"{len(silent)} of {len(of_paths)}", expected="all"),
+                    Evidence(what="since the last answer", value=round(oldest, 1), expected="< 3 s"),
+                ),
+                next=_SILENT_NEXT,
+                experiments=(),
+            )
+
+    def _is_gone(self, link: LinkSignals, name: NodeName) -> bool:
+        """The other end is what is not reached."""
+        other = link.key.dst if link.key.src == name else link.key.src
+        return (other, None) in self._covered
+
+    @staticmethod
+    def _just_now(links: Iterable[LinkSignals]) -> bool:
+        """Those that still count as heard have not answered for a while either."""
+        return all((link.silence_s or 0.0) > 0.5 * link.silence_limit_s for link in links)
+
+    # ── The same trouble on all ──
+
+    def _together(self, candidates: Sequence[Candidate], signals: Mapping[LinkKey, LinkSignals]) -> Iterator[Candidate]:
+        rows: dict[tuple[str, NodeName, bool, str], list[Candidate]] = {}
+        for each in candidates:
+            subject = each.subject
+            if (
+                subject.code not in _SHARED
+                or each.confidence < STAYS_AT
+                or subject.path is None
+                or self.covers(subject)
+            ):
+                continue
+            for name, sends in ((subject.src, True), (subject.dst, False)):
+                if name is not None:
+                    rows.setdefault((subject.code, name, sends, subject.path), []).append(each)
+        for (code, name, sends, path), members in sorted(rows.items(), key=lambda row: -len(row[1])):
+            if len(members) < _FEWEST_LINKS or all(self.covers(each.subject) for each in members):
+                continue
+            judged = [
+                key
+                for key, link in signals.items()
+                if key.path == path and name == (key.src if sends else key.dst) and _could_show(code, link)
+            ]
+            if len(members) < len(judged):
+                continue
+            self._covered.add((name, code))
+            yield _shared(code, name, sends, path, members)
+
+
+def _could_show(code: str, link: LinkSignals) -> bool:
+    """Whether that trouble would be seen on that link, were it there."""
+    if code in ("blackout", "loss"):
+        return link.measurable and link.small_decided >= 8
+    return link.data_segs >= 100
+
+
+def _shared(code: str, name: NodeName, sends: bool, path: str, members: Sequence[Candidate]) -> Candidate:
+    severity: Severity = "critical" if any(each.severity == "critical" for each in members) else "warning"
+    surest = max(members, key=lambda each: each.confidence)
+    way = "out of" if sends else "into"
+    return Candidate(
+        subject=Subject("node-wide", node=name),
+        severity=severity,
+        confidence=max(OPENS_AT, min(0.95, surest.confidence + 0.1)),
+        summary=f"{name}: {code} on all {len(members)} links {way} it on {path}: look at its line, not at its peers",
+        evidence=(
+            Evidence(what=f"links {way} it with {code}", value=len(members), expected=f"all {len(members)} of {path}"),
+            *surest.evidence,
+        ),
+        against=surest.against,
+        next=surest.next,
+        experiments=surest.experiments,
+    )
+
+
+def _unreachable_words(name: NodeName, state: NodeState, reason: str | None, gone: bool, reached: int) -> str:
+    why = f": {reason}" if reason else ""
+    if gone:
+        return f"{name} is gone: no session, and no peer gets an answer from it{why}"
+    if reached:
+        return f"{name} is not reached from here ({state}), while its peers reach it{why}"
+    return f"{name} is not reached from here ({state}){why}"
+
+
+_UNREACHABLE_NEXT = (
+    "log in by another way (a console, another node) and look whether it runs and what its address is",
+    "where its peers still reach it, only the way from here is out: SSH, a firewall, the management network",
+)
+_SILENT_NEXT = (
+    "its own line or interface, its firewall, the tunnel's client on it: peers have nothing to do with it",
+    "it still answers on SSH: look at its routes and interfaces there",
+)
+
+
+# ── The host itself ──
+
+
+def _drops(name: NodeName, record: NodeRecord) -> Iterator[Candidate]:
+    newest = record.boot.newest if record.boot is not None else None
+    if newest is None:
+        return
+    softnet, dropping = 0, 0
+    devices: dict[str, int] = {}
+    for measured in record.measured.between(newest - _DROPS_S, newest):
+        here = measured.counters.softnet_dropped or 0
+        softnet += here
+        for device, delta in (measured.counters.devices or {}).items():
+            if delta is not None and delta.rx_drop + delta.tx_drop:
+                devices[device] = devices.get(device, 0) + delta.rx_drop + delta.tx_drop
+                here += delta.rx_drop + delta.tx_drop
+        dropping += here > 0
+    total = softnet + sum(devices.values())
+    if total < _FEWEST_DROPS or dropping < _FEWEST_DROPPING_INTERVALS:
+        return
+    evidence = [Evidence(what=f"dropped by {device}", value=count, expected="0") for device, count in devices.items()]
+    if softnet:
+        evidence.append(Evidence(what="softnet drops", value=softnet, expected="0"))
+    what = "its CPU does not take packets as they come" if softnet else f"{', '.join(sorted(devices))} drops packets"
+    yield Candidate(
+        subject=Subject("host-drops", node=name),
+        severity="warning",
+        confidence=0.9 if softnet else 0.75,
+        summary=f"{name}: {what} ({total} in {_DROPS_S:.0f} s); what is lost there no line has lost",
+        evidence=tuple(evidence),
+        next=(
+            "CPU and interrupts there (mpstat -P ALL, net.core.netdev_max_backlog); longer rings (ethtool -g)",
+            "the same pair by loopback tells the host from the line",
+        ),
+    )
+
+
+def _skew(name: NodeName, record: NodeRecord, now: float) -> Iterator[Candidate]:
+    wall_s, uptime_s = record.info.wall_s, record.info.wall_uptime_s
+    if wall_s is None or uptime_s is None or record.boot is None or record.state(now)[0] != "up":
+        return
+    offset_s = wall_s - record.boot.clock.operator_time(uptime_s)
+    doubt_s = (record.sessions.ssh_rtt_ms or 0.0) / 1000
+    if abs(offset_s) - doubt_s < _SKEW_INFO_S:
+        return
+    way = "ahead" if offset_s > 0 else "behind"
+    yield Candidate(
+        subject=Subject("clock-skew", node=name),
+        severity="warning" if abs(offset_s) >= _SKEW_WARNING_S else "info",
+        confidence=0.95,
+        summary=f"{name}: its clock is {abs(offset_s):.1f} s {way} of this machine's",
+        evidence=(Evidence(what="clock offset", value=round(offset_s, 2), expected=f"< {_SKEW_INFO_S:g} s"),),
+        next=("chronyc tracking, or timedatectl, on both; tokens fail by minutes, logs mislead by seconds",),
+    )

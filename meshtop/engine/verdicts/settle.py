@@ -1,0 +1,72 @@
+"""Of several causes that are possible on one link: which are said. What explains another's picture completely silences
+it; two that look alike on what is known are both said, less surely, with the experiment that tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from meshtop.engine.verdicts.lifecycle import OPENS_AT
+from meshtop.engine.verdicts.signals import LinkSignals
+from meshtop.engine.verdicts.weigh import Weighed
+from meshtop.model import ExperimentKind
+
+
+class Explains(NamedTuple):
+    """Where ``cause`` is as likely as this, its picture includes that of the ``others``."""
+
+    cause: str
+    others: frozenset[str]
+    from_confidence: float = 0.6
+
+
+EXPLAINS: tuple[Explains, ...] = (
+    Explains(
+        "blackout",
+        frozenset(("loss", "pmtu-blackhole", "bufferbloat", "tcp-over-tcp", "ack-path-loss", "policer", "reordering")),
+        OPENS_AT,
+    ),
+    Explains("pmtu-blackhole", frozenset(("loss", "policer", "bufferbloat", "tcp-over-tcp"))),
+    Explains("reordering", frozenset(("loss", "policer"))),
+    Explains("ack-path-loss", frozenset(("loss",))),
+    Explains("receiver-limited", frozenset(("sender-limited", "app-limited"))),
+    Explains("bufferbloat", frozenset(("app-limited", "sender-limited", "loss")), OPENS_AT),
+    Explains("tcp-over-tcp", frozenset(("app-limited", "sender-limited"))),
+)
+
+
+class Alike(NamedTuple):
+    """Two causes with the same picture but for what ``by`` shows. Where neither is surer by ``margin``, both are
+    said."""
+
+    one: str
+    other: str
+    by: ExperimentKind
+    margin: float = 0.15
+
+
+ALIKE: tuple[Alike, ...] = (
+    Alike("policer", "loss", "tcp-udp"),
+    Alike("bufferbloat", "tcp-over-tcp", "paths"),
+)
+_MOST_WHERE_ALIKE = 0.65
+
+
+def settled(_: LinkSignals, found: Iterable[Weighed]) -> list[Weighed]:
+    likely = {each.rule.code: each for each in found}
+    for explains in EXPLAINS:
+        cause = likely.get(explains.cause)
+        if cause is not None and cause.confidence >= explains.from_confidence:
+            likely = {code: each for code, each in likely.items() if code not in explains.others}
+    for pair in ALIKE:
+        one, other = likely.get(pair.one), likely.get(pair.other)
+        if one is None or other is None or min(one.confidence, other.confidence) < OPENS_AT:
+            continue
+        if abs(one.confidence - other.confidence) >= pair.margin:
+            weaker = one if one.confidence < other.confidence else other
+            del likely[weaker.rule.code]
+            continue
+        for each in (one, other):
+            likely[each.rule.code] = each._replace(confidence=min(each.confidence, _MOST_WHERE_ALIKE))
+    return list(likely.values())

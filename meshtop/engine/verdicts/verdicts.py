@@ -1,0 +1,134 @@
+"""The verdicts of one mesh: fed with what reaches the engine, asked once a second what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from meshtop.burst import BurstRecord
+from meshtop.engine.attribution import Attribution, OwnConnections, Services
+from meshtop.engine.nodes import NodeRecord
+from meshtop.engine.snapshot import FindingEvent, FindingView
+from meshtop.engine.verdicts.compare import Comparison
+from meshtop.engine.verdicts.lifecycle import Candidate, Findings, Subject
+from meshtop.engine.verdicts.rules import RULES
+from meshtop.engine.verdicts.scope import NodesAsWhole
+from meshtop.engine.verdicts.settle import settled
+from meshtop.engine.verdicts.signals import LinkSignals, gather
+from meshtop.engine.verdicts.tally import NodeTally
+from meshtop.engine.verdicts.tried import Tried, loaded_ratio, udp_policed
+from meshtop.engine.verdicts.tunnels import Tunnels
+from meshtop.engine.verdicts.weigh import Weighed, weigh
+from meshtop.model import ExperimentRecord, FrameReceived, LinkKey, Mesh, NodeName
+
+EVERY_S = 1.0
+# Of a link of which nothing is sent and no ping is lost there is nothing to say.
+_CALM_INFLATION = 1.5
+
+
+class Verdicts:
+    def __init__(self, mesh: Mesh, records: Mapping[NodeName, NodeRecord], own: OwnConnections) -> None:
+        self._mesh = mesh
+        self._records = records
+        self._own = own
+        self._tallies: dict[NodeName, tuple[str, NodeTally]] = {}  # with the boot that each is of
+        self._tunnels = Tunnels(mesh)
+        self._tried = Tried()
+        self._findings = Findings()
+        self._nodes = NodesAsWhole(mesh, records)
+        self._evaluated_at: float | None = None
+        self._unnamed = any(path.kind == "overlay" and not path.outer_ports for path in mesh.paths)
+
+    # ── In ──
+
+    def frame(self, event: FrameReceived) -> None:
+        """After the node's record has taken it in."""
+        record = self._records[event.node]
+        boot = record.boot
+        if boot is None or boot.name != event.frame.boot:
+            return
+        known = self._tallies.get(event.node)
+        if known is None or known[0] != boot.name:
+            underlays = {path.name for path in self._mesh.paths if path.kind == "underlay"} if self._unnamed else ()
+            attribution = Attribution(self._mesh, event.node, self._own)
+            known = (boot.name, NodeTally(attribution, Services(self._mesh, event.node), frozenset(underlays)))
+            self._tallies[event.node] = known
+        known[1].take(boot.clock.axis(event.frame.uptime_s), event.frame.sockets)
+
+    def experiment(self, at: float, record: ExperimentRecord) -> None:
+        self._tried.experiment(at, record)
+
+    def burst(self, at: float, record: BurstRecord) -> None:
+        self._tried.burst(at, record)
+
+    # ── Judging ──
+
+    def evaluate(self, now: float) -> list[FindingEvent]:
+        """Once a second, however often it is asked."""
+        if self._evaluated_at is not None and now - self._evaluated_at < EVERY_S * 0.9:
+            return []
+        self._evaluated_at = now
+        fresh = {name for name, record in self._records.items() if record.state(now)[0] == "up"}
+        tallies = {name: tally for name, (_, tally) in self._tallies.items() if name in fresh}
+        self._tunnels.look(now, self._records, tallies)
+        signals = self._gather(fresh, tallies)
+        comparison = Comparison(self._mesh, self._records, self._tunnels, signals)
+        comparison.fill()
+        weighed: dict[LinkKey, list[Weighed]] = {}
+        for key, link in signals.items():
+            link.tried = self._tried.of(key, now)
+            if link.tried:
+                link.loaded_ratio = loaded_ratio(dict(link.tried))
+                link.udp_policed = udp_policed(dict(link.tried), link.goodput_bps)
+            if not _calm(link):
+                weighed[key] = settled(link, [w for rule in RULES if (w := weigh(rule, link)) is not None])
+        candidates = [_candidate(key, each, signals[key]) for key, found in weighed.items() for each in found]
+        candidates += comparison.overlay_only(weighed)
+        whole = self._nodes.judge(now, signals, candidates)
+        hidden = {subject for subject in self._findings.subjects if self._nodes.covers(subject)}
+        events = self._findings.drop(hidden, now)
+        kept = [c for c in candidates if not self._nodes.covers(c.subject)]
+        return events + self._findings.update([*whole, *kept], now)
+
+    def _gather(self, fresh: set[NodeName], tallies: Mapping[NodeName, NodeTally]) -> dict[LinkKey, LinkSignals]:
+        return {
+            key: gather(self._records[name], link, tallies.get(name), tallies.get(key.dst))
+            for name in self._records
+            if name in fresh
+            for key, link in self._records[name].links.items()
+        }
+
+    # ── Out ──
+
+    @property
+    def open(self) -> tuple[FindingView, ...]:
+        return self._findings.open
+
+    @property
+    def all(self) -> tuple[FindingView, ...]:
+        """Open ones by importance, then the closed ones of the session, newest first."""
+        return (*self._findings.open, *self._findings.closed)
+
+
+def _calm(link: LinkSignals) -> bool:
+    return not (
+        link.data_segs
+        or link.pings_lost
+        or link.silent_for_s
+        or link.stalls
+        or link.idle_ack_s
+        or (link.rtt_inflation or 0.0) > _CALM_INFLATION
+    )
+
+
+def _candidate(key: LinkKey, weighed: Weighed, link: LinkSignals) -> Candidate:
+    rule = weighed.rule
+    return Candidate(
+        subject=Subject(rule.code, key.src, key.dst, key.path),
+        severity=rule.severity(link),
+        confidence=weighed.confidence,
+        summary=rule.summary(link),
+        evidence=weighed.evidence,
+        against=weighed.against,
+        next=rule.next,
+        experiments=rule.experiments,
+    )

@@ -1,0 +1,134 @@
+"""How rules are written, and how sure they make one.
+
+A rule is a list of signs. Each holds one figure against a limit, and moves the odds of the cause: by ``weight`` where
+it holds, back by ``against`` where the figure lies beyond ``contra``, and not at all where the figure is not known or
+lies between the two. Confidence is the logistic function of the sum, so that no amount of weak evidence ever makes
+certainty, and a contradiction always costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp
+from typing import Any, Literal, NamedTuple
+
+from meshtop import units
+from meshtop.engine.snapshot import Evidence
+from meshtop.engine.verdicts.signals import LinkSignals
+from meshtop.model import ExperimentKind
+
+Severity = Literal["info", "warning", "critical"]
+Unit = Literal["", "%", "×", "ms", "s", "bytes", "share"]
+MOST = 0.97  # what is concluded from the outside is never certain
+
+
+class Sign(NamedTuple):
+    """``figure`` names a field of LinkSignals, or ``below.FIELD``, or ``tried.NAME``."""
+
+    what: str
+    figure: str
+    op: Literal[">", ">=", "<", "<=", "="]
+    limit: float | str | bool
+    weight: float = 0.0
+    against: float = 0.0
+    contra: float | None = None  # None: whatever does not hold contradicts
+    needed: bool = False  # without it there is no such finding
+    unit: Unit = ""
+    expected: str | None = None  # in words; else made of op and limit
+
+
+class Rule(NamedTuple):
+    code: str
+    prior: float  # log-odds once the needed signs hold
+    signs: tuple[Sign, ...]
+    severity: Callable[[LinkSignals], Severity]
+    summary: Callable[[LinkSignals], str]
+    next: tuple[str, ...]
+    experiments: tuple[ExperimentKind, ...] = ()
+    most: float = MOST  # the confidence that this evidence alone can give
+
+
+class Weighed(NamedTuple):
+    """A cause that is possible for what is known."""
+
+    rule: Rule
+    confidence: float
+    evidence: tuple[Evidence, ...]
+    against: tuple[Evidence, ...]
+
+
+def figure(signals: LinkSignals, name: str) -> Any:
+    if name.startswith("tried."):
+        return signals.tried.get(name[6:])
+    if name.startswith("below."):
+        return getattr(signals.below, name[6:]) if signals.below is not None else None
+    return getattr(signals, name)
+
+
+def weigh(rule: Rule, signals: LinkSignals) -> Weighed | None:
+    """None where something needed does not hold, or is not known."""
+    odds = rule.prior
+    evidence: list[Evidence] = []
+    against: list[Evidence] = []
+    for sign in rule.signs:
+        value = figure(signals, sign.figure)
+        if value is None:
+            if sign.needed:
+                return None
+            continue
+        if _holds(value, sign.op, sign.limit):
+            odds += sign.weight
+            if sign.weight or sign.needed:
+                evidence.append(_evidence(sign, value))
+        elif sign.needed:
+            return None
+        elif sign.against and _contradicts(value, sign):
+            odds -= sign.against
+            against.append(_evidence(sign, value))
+    return Weighed(rule, round(min(rule.most, 1 / (1 + exp(-odds))), 3), tuple(evidence), tuple(against))
+
+
+def _holds(value: Any, op: str, limit: Any) -> bool:
+    match op:
+        case ">":
+            return bool(value > limit)
+        case ">=":
+            return bool(value >= limit)
+        case "<":
+            return bool(value < limit)
+        case "<=":
+            return bool(value <= limit)
+    return bool(value == limit)
+
+
+def _contradicts(value: Any, sign: Sign) -> bool:
+    if sign.contra is None:
+        return True
+    return bool(value < sign.contra) if sign.op in (">", ">=") else bool(value > sign.contra)
+
+
+def _evidence(sign: Sign, value: Any) -> Evidence:
+    expected = sign.expected or f"{sign.op} {_limit(sign)}"
+    return Evidence(what=sign.what, value=_shown(value, sign.unit), expected=expected)
+
+
+def _limit(sign: Sign) -> str:
+    if isinstance(sign.limit, str | bool):
+        return str(sign.limit)
+    match sign.unit:
+        case "%":
+            return f"{sign.limit:g} %"
+        case "ms" | "s":
+            return f"{sign.limit:g} {sign.unit}"
+        case "bytes":
+            return units.format_bytes(sign.limit)
+    return f"{sign.limit:g}"
+
+
+def _shown(value: Any, unit: Unit) -> float | str:
+    """Three digits are all that such a figure means."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    return float(f"{value:.3g}")
