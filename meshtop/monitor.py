@@ -20,11 +20,14 @@ from meshtop import units
 from meshtop.burst import BurstLimits, BurstPlan, BurstRequest
 from meshtop.collect.burst_queue import BurstQueue, BurstTerms
 from meshtop.collect.clock import Clock
+from meshtop.collect.experiments import Experiments
 from meshtop.config import MAX_INTERVAL_S, MIN_INTERVAL_S, BurstSettings
 from meshtop.engine.engine import Engine
+from meshtop.engine.experiments import ExperimentPlan
 from meshtop.engine.snapshot import FlowView, Snapshot, StreamEvent, TrailPoint, View
 from meshtop.model import (
     AbortBurst,
+    AbortExperiment,
     AddMark,
     BaselinesForgotten,
     BurstTold,
@@ -39,6 +42,7 @@ from meshtop.model import (
     Mesh,
     NodeName,
     ResetBaselines,
+    RunExperiment,
     SetInterval,
     StartBurst,
     StartRecording,
@@ -110,6 +114,9 @@ class Monitor:
         self.bursts = BurstQueue(
             mesh, burst_terms(burst), self._session, self._engine, self._clock, self._burst_told, replay=replay
         )
+        self.experiments = Experiments(
+            mesh, self._session, self.bursts, self._clock, self.feed, self.say, replay=replay
+        )
         self.notice: str | None = None  # shown by the screens
 
     async def run(self) -> None:
@@ -128,6 +135,7 @@ class Monitor:
             tasks.create_task(self._let_time_pass(), name="ticks")
             tasks.create_task(self._watch_own_cost(), name="own cost")
             tasks.create_task(self.bursts.serve(), name="bursts")
+            tasks.create_task(self.experiments.serve(), name="experiments")
             if prober is not None:
                 tasks.create_task(self._ping(prober), name="operator's pings")
 
@@ -210,10 +218,16 @@ class Monitor:
                 self.say(self.tape.obey(command))
             case StartBurst() | AbortBurst() | ClearBursts():
                 self.bursts.obey(command)
+            case RunExperiment() | AbortExperiment():
+                self.experiments.obey(command)
 
     def plan_burst(self, request: BurstRequest) -> BurstPlan:
         """What a burst would cost now. Raises ValueError with the reason and the cure."""
         return self.bursts.plan(request)
+
+    def plan_experiment(self, command: RunExperiment) -> ExperimentPlan:
+        """What an experiment would send. Raises ValueError for what cannot be done."""
+        return self.experiments.plan(command)
 
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -59,6 +59,7 @@ class _Entry:
         self.after = after  # it does not start before that one is over
         self.run: BurstRun | None = None  # once it is carried out
         self.task: asyncio.Task[None] | None = None
+        self.begun = asyncio.Event()
         self.over: asyncio.Future[BurstRecord] = asyncio.get_running_loop().create_future()
 
 
@@ -110,15 +111,32 @@ class BurstQueue:
         """Put bursts into the queue; their ids. Raises ValueError for what cannot be, or was not confirmed."""
         return tuple(entry.id for entry in self._enter(command))
 
-    async def run(self, request: BurstRequest, *, confirmed: bool = True) -> BurstRecord:
+    async def run(
+        self, request: BurstRequest, *, confirmed: bool = True, patience_s: float | None = None
+    ) -> BurstRecord:
         """One burst from the queue to its end; its record, with ``raw``. Raises ValueError as :meth:`start`. When
-        cancelled it aborts the burst, and returns once nothing of it is left."""
-        (record,) = await self.run_all(StartBurst(requests=(request,), confirmed=confirmed))
-        return record
+        cancelled it aborts the burst, and returns once nothing of it is left. ``patience_s``: it is ended in an
+        orderly way when it has run for that long; what came so far is in its record."""
+        (entry,) = self._enter(StartBurst(requests=(request,), confirmed=confirmed))
+        impatient = None if patience_s is None else asyncio.create_task(self._lose_patience(entry, patience_s))
+        try:
+            (record,) = await self._until_over([entry])
+            return record
+        finally:
+            if impatient is not None:
+                impatient.cancel()
 
     async def run_all(self, command: StartBurst) -> list[BurstRecord]:
         """As :meth:`run`, for several one after the other."""
-        entries = self._enter(command)
+        return await self._until_over(self._enter(command))
+
+    async def _lose_patience(self, entry: _Entry, patience_s: float) -> None:
+        await entry.begun.wait()
+        await asyncio.sleep(patience_s)
+        if not entry.over.done():
+            self._end(entry)
+
+    async def _until_over(self, entries: Sequence[_Entry]) -> list[BurstRecord]:
         overs = [entry.over for entry in entries]
         try:
             await asyncio.wait(overs)
@@ -207,6 +225,7 @@ class BurstQueue:
             self._running.append(entry)
             self._say("queued", msgspec.structs.replace(bursts.queued(entry.id, entry.plan), state="starting"))
             run = entry.run = BurstRun(entry.id, entry.plan, self._sessions, self._terms.ports, self._clock, self._hear)
+            entry.begun.set()
             entry.task = asyncio.create_task(self._carry(entry, run), name=f"burst {entry.id}")
 
     def _hear(self, phase: Phase, record: BurstRecord) -> None:
