@@ -91,7 +91,7 @@ class StallRecord:
                 peer=_end(id_.peer, id_.peer_port),
                 cookie=id_.cookie,
                 process=self.process,
-                cgroup=stall.reading.cgroup,
+                cgroup=cgroup_of(stall.reading),
                 watch=self.service.watch,
                 tunnel=self.service.tunnel,
             ),
@@ -264,6 +264,12 @@ def event(record: StallRecord) -> StallEvent:
     at = record.clock.operator_time(record.stall.end_uptime_s)
     phase: Literal["open", "closed"] = "open" if record.open else "closed"
     return StallEvent(at=rfc3339(at), phase=phase, **{name: getattr(view, name) for name in view.__struct_fields__})
+
+
+def cgroup_of(reading: SocketReading) -> str | None:
+    """``unreachable:N`` is one that lies outside of the tree that ss sees there, and says nothing."""
+    cgroup = reading.cgroup
+    return None if cgroup is None or cgroup.startswith("unreachable:") else cgroup
 
 
 def receiver_evidence(reading: SocketReading) -> dict[str, Any]:

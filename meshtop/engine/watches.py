@@ -14,7 +14,7 @@ from meshtop.engine.attribution import Remote
 from meshtop.engine.links import standstill
 from meshtop.engine.nodes import Boot, NodeRecord
 from meshtop.engine.snapshot import NodeState, WatchPeer, WatchView
-from meshtop.engine.stallbook import StallRecord
+from meshtop.engine.stallbook import StallRecord, cgroup_of
 from meshtop.engine.waits import Waits
 from meshtop.engine.watched import Moved
 from meshtop.model import SocketId, SocketReading, Watch
@@ -108,7 +108,7 @@ def _seen(
         tx_bps=_rate((step.acked for step in moved.values()), span) if followed else None,
         rx_bps=_rate((step.received for step in moved.values()), span) if followed else None,
         processes=_names(record.process_of(reading.inode) for _, reading in flows),
-        cgroups=_names(reading.cgroup for _, reading in flows),
+        cgroups=_names(cgroup_of(reading) for _, reading in flows),
         peers=peers[:MOST_PEERS],
         more_peers=len(peers) - len(peers[:MOST_PEERS]),
     )

@@ -13,6 +13,9 @@ from meshtop.lab.plan import MESH_NAME, MGMT, OUTER_PORT, PUBLIC, VPN, LabPlan
 
 NAMES = ("meshtop.toml", "ssh_config", "known_hosts", "wan.json", "keys", "logs", "node-tools")
 USER = "root"
+# The push of the scenario `miku`, hop by hop: e to the proxy on a, the proxy to the store on c.
+PUSH_PORTS = (8443, 5000)
+PUSH_NODES = ("a", "c", "e")
 
 
 def prepare(directory: Path) -> None:
@@ -112,4 +115,9 @@ address = {{ {addresses} }}
 """
             + (f'nat = ["{PUBLIC}"]\n' if site.name in plan.nat else "")
         )
+    parts.append(f"""\
+[watch.push]
+ports = [{", ".join(map(str, PUSH_PORTS))}]
+nodes = [{", ".join(json.dumps(site) for site in PUSH_NODES)}]
+""")
     return "\n".join(parts)

@@ -34,7 +34,7 @@ MOST_STALLS_LINES = 10
 LOG_WITH_STALLS = 3  # entries that are worth more than the nodes: these stand beside their links too
 SEPARATOR = 2  # cells between matrices side by side
 SIDE_WIDTH = 40
-LINK_PANEL_LINES = 26  # what the side panel says about one pair with two paths
+LINK_PANEL_LINES = 27  # what the side panel says about one pair with two paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,20 @@ class Plan:
 
 
 def plan(
-    width: int, height: int, nodes: int, shown_paths: int, all_paths: int, longest_name: int = 1, notice: bool = False
+    width: int,
+    height: int,
+    nodes: int,
+    shown_paths: int,
+    all_paths: int,
+    longest_name: int = 1,
+    notice: bool = False,
+    watched: bool = False,
 ) -> Plan:
     """``shown_paths``: how many matrices stand side by side. ``all_paths``: how many paths a pair has.
-    ``longest_name``: of a node, in cells. ``notice``: whether there is one to show below the header."""
-    if width >= LINE_UNDER[0] and notice_lines(height, notice):
-        return replace(_plan(width, height, 1, nodes, shown_paths, all_paths, longest_name), notice=1)
-    return _plan(width, height, 0, nodes, shown_paths, all_paths, longest_name)
+    ``longest_name``: of a node, in cells. ``notice``: whether there is one to show below the header. ``watched``:
+    whether there are watched services, which take a line at each end of a link."""
+    noticed = notice_lines(height, notice) if width >= LINE_UNDER[0] else 0
+    return replace(_plan(width, height, noticed, nodes, shown_paths, all_paths, longest_name, watched), notice=noticed)
 
 
 def notice_lines(height: int, notice: bool) -> int:
@@ -93,7 +100,7 @@ def notice_lines(height: int, notice: bool) -> int:
 
 
 def _plan(
-    width: int, height: int, notice: int, nodes: int, shown_paths: int, all_paths: int, longest_name: int
+    width: int, height: int, notice: int, nodes: int, shown_paths: int, all_paths: int, longest_name: int, watched: bool
 ) -> Plan:
     header = min(max(longest_name + 2, HEADER), WIDEST_HEADER)
     if width < LINE_UNDER[0] or height < LINE_UNDER[1]:
@@ -114,11 +121,11 @@ def _plan(
         side = 0  # all columns at once are worth more than a side panel
         grid = _grid(width - (2 if framed else 0), room, nodes, shown_paths, header, tall=False)
     if shown_paths > 1 and grid.kind == "glyph" and nodes <= MOST_NODES_WITH_FIGURES:
-        one = _plan(width, height, notice, nodes, 1, all_paths, longest_name)
+        one = _plan(width, height, notice, nodes, 1, all_paths, longest_name, watched)
         return replace(one, paths_fit=False)
     strips = width >= STALLS_FROM[0] and height >= STALLS_FROM[1]
     if side:
-        return _wide_plan(body, frame, framed, side, grid, nodes, strips)
+        return _wide_plan(body, frame, framed, side, grid, nodes, strips, LINK_PANEL_LINES + (2 if watched else 0))
     return _narrow_plan(body, frame, framed, grid, nodes, all_paths, strips)
 
 
@@ -154,11 +161,13 @@ def _matrix_height(grid: Grid, frame: int, nodes: int) -> int:
     return frame + 1 + nodes * grid.rows - grid.gap
 
 
-def _wide_plan(body: int, frame: int, framed: bool, side: int, grid: Grid, nodes: int, strips: bool) -> Plan:
+def _wide_plan(
+    body: int, frame: int, framed: bool, side: int, grid: Grid, nodes: int, strips: bool, link_lines: int
+) -> Plan:
     matrix = min(_matrix_height(grid, frame, nodes), body)
     stalls = _stalls(body - matrix, frame, nodes) if strips else 0
     node_lines, log, spare = _stack(body - matrix - stalls, frame + 1 + nodes, frame + 1)
-    link = min(LINK_PANEL_LINES + frame, body)
+    link = min(link_lines + frame, body)
     attention = body - link if body - link >= frame + 2 else 0
     return Plan(
         mode="grid", framed=framed, side=side, grid=grid, matrix=matrix + spare, link=body - attention,

@@ -141,6 +141,22 @@ def stalled_share(link: LinkView, thresholds: Thresholds) -> Figure:
     return Figure(format_pct(link.stalled_pct), _known(link.stalled_pct))
 
 
+def crawling(link: LinkView, thresholds: Thresholds) -> Figure:
+    """Flows whose goodput collapsed while data waits."""
+    return _trouble_count(link.crawling)
+
+
+def connecting(link: LinkView, thresholds: Thresholds) -> Figure:
+    """Connections that do not get through SYN-SENT."""
+    return _trouble_count(link.connecting)
+
+
+def _trouble_count(count: int | None) -> Figure:
+    if count is None:
+        return Figure(UNKNOWN, Gravity.UNKNOWN)
+    return Figure(str(min(count, 999)), Gravity.BAD if count else Gravity.FINE)
+
+
 def flows(link: LinkView, thresholds: Thresholds) -> Figure:
     if link.flows is None:
         return Figure(UNKNOWN, Gravity.UNKNOWN)

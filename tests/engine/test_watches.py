@@ -84,6 +84,11 @@ def test_a_flow_that_comes_after_the_first_reading_is_counted_from_its_first_byt
     assert [(p.address, p.flows) for p in watch.peers] == [(REGISTRY, 0)]
 
 
+def test_a_cgroup_that_ss_cannot_name_is_none(build):
+    watch = watch_of(begun(build, [upload(build, 1, cgroup="unreachable:1")], listening=()))
+    assert (watch.flows, watch.cgroups, watch.processes) == (1, (), ())
+
+
 # ── What cannot be seen ──
 
 

@@ -12,6 +12,7 @@ from meshtop import config
 from meshtop.lab import files
 from meshtop.lab.netns import LabError
 from meshtop.lab.plan import MAX_LABS, MGMT, OPERATOR, PUBLIC, VPN, LabPlan, queue_bytes
+from meshtop.lab.scenario import Scenario
 
 PLAN = LabPlan(index=7)
 
@@ -70,6 +71,19 @@ def test_sites_behind_nat_share_an_address_that_nobody_has(tmp_path: Path) -> No
     assert {node.address["public"] for node in mesh.nodes if node.nat} == {plan.nat_address()}
     assert plan.nat_address() not in {port.address for port in plan.ports()}
     assert [path.outer_ports for path in mesh.paths] == [(443,), ()]
+    assert [(watch.name, watch.ports, watch.nodes) for watch in mesh.watches] == [
+        ("push", (8443, 5000), ("a", "c", "e"))
+    ]
+
+
+def test_the_push_is_watched_on_the_ports_that_it_takes(tmp_path: Path) -> None:
+    binds = {item.bind for item in Scenario.load("miku").traffic if item.run in ("store", "proxy") and item.bind}
+    push = next(item.to for item in Scenario.load("miku").traffic if item.run == "push")
+    onward = next(item.to for item in Scenario.load("miku").traffic if item.run == "proxy")
+    assert push is not None
+    assert onward is not None
+    assert {push.port, onward.port} == set(files.PUSH_PORTS) <= {bind.port for bind in binds}
+    assert {"e", push.node, onward.node} == set(files.PUSH_NODES)
 
 
 def test_files_of_others_are_neither_overwritten_nor_removed(tmp_path: Path) -> None:

@@ -33,8 +33,10 @@ from meshtop.engine.snapshot import (
     StripState,
     TrailPoint,
     View,
+    WatchPeer,
+    WatchView,
 )
-from meshtop.model import AddMark, Command, LinkKey, LogLine, Mark, Mesh, Node, SetInterval
+from meshtop.model import AddMark, Command, LinkKey, LogLine, Mark, Mesh, Node, SetInterval, Watch
 from meshtop.model import Path as MeshPath
 
 EPOCH = 1_714_573_920.0  # 2024-05-01T14:32:00Z
@@ -256,6 +258,49 @@ def stall_views(tick: int) -> tuple[StallView, ...]:
     return tuple(stalls)
 
 
+def watches_of(name: str, tick: int) -> tuple[WatchView, ...]:
+    """A push from e by the proxy on a to a store outside of the mesh; c has it in a pod, so nobody sees it there."""
+    stalled = tick % 30 >= 8
+    stall_s = tick % 30 - 7.8 if stalled else None
+    common = {
+        "name": "push", "visible": True, "flows": 1, "stalls": int(stalled), "stalled_now": stalled,
+        "longest_stall_s": stall_s, "stalled_pct": 70.0 if stalled else 0.0, "crawling": 0, "connecting": 0,
+    }  # fmt: skip
+    if name == "e":
+        peer = WatchPeer(
+            address="10.10.10.1", port=8443, dst="a", path="vpn", flows=1, stalls=int(stalled), stalled_now=stalled,
+            longest_stall_s=stall_s, tx_bps=31e3, rx_bps=0.0,
+        )  # fmt: skip
+        return (WatchView(**common, tx_bps=31e3, rx_bps=0.0, processes=("docker-push",), peers=(peer,)),)
+    if name == "a":
+        peers = (
+            WatchPeer(address="10.10.10.5", dst="e", path="vpn", flows=1, stalls=0, tx_bps=0.0, rx_bps=31e3),
+            WatchPeer(address="2001:db8::17", port=5000, flows=2, stalls=0, tx_bps=29e3, rx_bps=0.0),
+        )
+        calm = {"stalls": 0, "stalled_now": False, "longest_stall_s": None, "stalled_pct": 0.0, "flows": 3}
+        moved = {
+            "tx_bps": 29e3,
+            "rx_bps": 31e3,
+            "listening": True,
+            "processes": ("nginx",),
+            "cgroups": ("/nginx.service",),
+        }
+        return (WatchView(**{**common, **calm}, **moved, peers=peers), WatchView(name="web", visible=True, flows=0))
+    if name == "c":
+        return (
+            WatchView(name="push", reason="nobody listens on port 5000 in this network namespace", listening=False),
+        )
+    return ()
+
+
+WATCHES = (Watch(name="push", ports=(5000, 8443), nodes=("a", "c", "e")), Watch(name="web", ports=(443,), nodes=("a",)))
+WAITING = {
+    ("b", "c", "vpn"): {"crawling": 1, "connecting": 0},
+    ("d", "a", "public"): {"crawling": 0, "connecting": 2, "connecting_oldest_s": 14.2},
+    ("e", "a", "vpn"): {"crawling": 1, "connecting": 3, "connecting_oldest_s": 9.0},
+}
+
+
 def key_of(key: LinkKey) -> tuple[str, str, str]:
     return key.src, key.dst, key.path
 
@@ -300,9 +345,13 @@ def scripted_view(
     at: float | None = None,
     interval_s: float = 1.0,
     notice: str | None = None,
+    watched: bool = False,
 ) -> View:
-    """The state of the script at ``tick``; nodes in ``down`` refuse SSH."""
+    """The state of the script at ``tick``; nodes in ``down`` refuse SSH. ``watched``: with watched services, flows that
+    crawl and connections that do not get through."""
     mesh = scripted_mesh(nodes, interval_s)
+    if watched:
+        mesh = msgspec.structs.replace(mesh, watches=WATCHES)
     names = [node.name for node in mesh.nodes]
     links, trails = [], {}
     for src in names:
@@ -324,6 +373,9 @@ def scripted_view(
         else node_view(node, tick)
         for node in mesh.nodes
     ]
+    if watched:
+        views = [msgspec.structs.replace(v, watches=watches_of(v.name, tick)) if v.state == "up" else v for v in views]
+        links = [msgspec.structs.replace(one, **WAITING.get((one.src, one.dst, one.path), {})) for one in links]
     moment = EPOCH + tick if at is None else at
     return View(
         at=moment,

@@ -27,6 +27,12 @@ CASES = (
     + [(f"stalls-{width}x{height}", width, height, {}, "t") for width, height in SIZES]
     + [("stalls-down-120x40", 120, 40, {"down": ("e",)}, ["t", "down"])]
     + [("stalls-ascii-120x40", 120, 40, {"ascii": True}, "t"), ("least-120x32", 120, 32, {}, "")]
+    + [(f"watched-{width}x{height}", width, height, {"watched": True}, "") for width, height in SIZES[:3]]
+    + [("watched-down-120x40", 120, 40, {"watched": True, "down": ("c",)}, "")]
+    + [
+        ("watched-ascii-120x40", 120, 40, {"watched": True, "ascii": True}, ""),
+        ("watched-160x50", 160, 50, {"watched": True}, ""),
+    ]
     + [(f"notice-{width}x{height}", width, height, {"notice": NOTICE}, "") for width, height in SIZES[:5]]
 )
 

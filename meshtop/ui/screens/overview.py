@@ -59,7 +59,8 @@ class OverviewScreen(SceneScreen):
         choices.settle(scene)
         width, height = self.app.size
         nodes, paths, notice = len(scene.nodes), choices.paths(scene), scene.view.notice
-        chosen = plan(width, height, nodes, len(paths), len(scene.paths), scene.longest_name, bool(notice))
+        watched = bool(scene.view.mesh.watches)
+        chosen = plan(width, height, nodes, len(paths), len(scene.paths), scene.longest_name, bool(notice), watched)
         if scene.nothing_to_show:
             chosen = plan_without_nodes(width, height, bool(notice))
         if not chosen.paths_fit:

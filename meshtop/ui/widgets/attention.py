@@ -94,6 +94,10 @@ def brief_figures(shown: ShownLink) -> str:
         parts.append(f"{format_ms(link.rtt_ms)}ms {format_ratio(link.inflation)}")
     if link.tx_bps:
         parts.append(f"{format_rate(link.tx_bps)}b/s")
+    if link.crawling:
+        parts.append(f"{link.crawling} crawl{'s' if link.crawling == 1 else ''}")
+    if link.connecting:
+        parts.append(f"{link.connecting} in SYN-SENT")
     return " ".join(parts)
 
 

@@ -14,6 +14,8 @@ from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.metrics import (
     Figure,
     Gravity,
+    connecting,
+    crawling,
     dsack,
     format_ratio,
     inflation,
@@ -25,14 +27,17 @@ from meshtop.ui.metrics import (
     retx_per_s,
     rtt,
     stall,
+    stalled_share,
 )
 from meshtop.ui.scene import NODE_WORDS, RANK, WORDS, Scene, ShownLink, ShownNode, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
+from meshtop.ui.widgets.watch_lines import watch_line
 from meshtop.units import UNKNOWN, format_ms
 
 Pair = tuple[NodeName, NodeName]
-_Row = tuple[str, str, Callable[[LinkView, Thresholds], Figure]]
+_Read = Callable[[LinkView, Thresholds], Figure]
+_Row = tuple[str, str | _Read, _Read]
 _LABEL = 13
 _COLUMN = 11
 _ROOMY_FROM = 20  # lines; below, figures are worth more than sentences
@@ -56,7 +61,7 @@ def _bloat(link: LinkView) -> str:
     return format_ratio(link.srtt_ms / link.minrtt_ms)
 
 
-# Name, unit, figure. Blank lines part ICMP, TCP and the rest.
+# Name, unit or second figure, figure. Blank lines part ICMP, TCP and the rest.
 _ROWS: tuple[_Row | None, ...] = (
     ("rtt", "ms", rtt),
     ("baseline", "ms", _plain(lambda link: format_ms(link.rtt_baseline_ms))),
@@ -74,7 +79,8 @@ _ROWS: tuple[_Row | None, ...] = (
     ("srtt÷minrtt", "", _plain(_bloat)),
     ("flows", "", _plain(lambda link: _count(link.flows))),
     ("stalls", "", stall),
-    ("longest", "", longest_stall),
+    ("long, share", stalled_share, longest_stall),
+    ("crawl, syn", connecting, crawling),
     ("pmtu", "B", _plain(lambda link: _count(link.pmtu))),
 )
 _BRIEF: tuple[tuple[str, Callable[[LinkView, Thresholds], Figure]], ...] = (
@@ -149,10 +155,14 @@ def _figure_row(row: _Row | None, links: Sequence[ShownLink], scene: Scene, glyp
     name, unit, read = row
     line = Line().gap().add(glyphs.fit(glyphs.text(name), _LABEL - 1), palette.dim)
     for shown in links:
-        figure = read(shown.link, scene.view.mesh.thresholds)
-        style = palette.states["stale"] if shown.stale else palette.gravity[figure.gravity]
-        line.add(glyphs.fit(figure.text, _COLUMN - 4, ">"), style)
-        line.add(glyphs.fit(f" {unit}" if figure.text != UNKNOWN else "", 4), palette.dim)
+        figures = [read(shown.link, scene.view.mesh.thresholds)]
+        if not isinstance(unit, str):
+            figures.append(unit(shown.link, scene.view.mesh.thresholds))
+        for figure, size in zip(figures, (_COLUMN - 4,) if len(figures) == 1 else (_COLUMN - 5, 5), strict=True):
+            style = palette.states["stale"] if shown.stale else palette.gravity[figure.gravity]
+            line.add(glyphs.fit(figure.text, size, ">"), style)
+        if isinstance(unit, str):
+            line.add(glyphs.fit(f" {unit}" if figures[0].text != UNKNOWN else "", 4), palette.dim)
     return line
 
 
@@ -171,6 +181,8 @@ def _words(
     for name in pair:
         if name in scene.node and (roomy or not scene.node[name].usable):
             lines.extend(node_words(scene.node[name], width, glyphs, palette))
+            watch = watch_line(scene.node[name], width - 4, glyphs, palette) if roomy else None
+            lines += [Line().gap(3).join(watch)] if watch is not None else []
     return lines
 
 

@@ -10,6 +10,7 @@ from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.scene import NODE_WORDS, Scene, ShownNode, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
+from meshtop.ui.widgets.watch_lines import CELL, watch_cell
 from meshtop.units import UNKNOWN, format_age, format_bytes, format_ms, format_pct, format_rate
 
 _NAME = 14
@@ -63,9 +64,10 @@ _COLUMNS: tuple[tuple[str, int, Callable[[NodeView], str]], ...] = (
 class NodesPanel(Canvas):
     def draw(self, scene: Scene, width: int, height: int, framed: bool, glyphs: Glyphs, palette: Palette) -> None:
         inner = width - (2 if framed else 0)
-        body = [_headings(inner, glyphs, palette)]
+        watched = CELL if scene.view.mesh.watches else 0
+        body = [_headings(inner, watched, glyphs, palette)]
         for shown in _in_order(scene, height - (3 if framed else 2)):
-            body.append(_node_line(shown, inner, glyphs, palette))
+            body.append(_node_line(shown, inner, watched, glyphs, palette))
         title = Line().add("Nodes", palette.title)
         self.show(panel(title, body, width, height, framed, glyphs, palette))
 
@@ -77,8 +79,8 @@ def _in_order(scene: Scene, rows: int) -> list[ShownNode]:
     return sorted(scene.nodes, key=lambda shown: shown.usable)[: max(rows, 0)]
 
 
-def _fitting(width: int) -> list[tuple[str, int, Callable[[NodeView], str]]]:
-    chosen, used = [], 3 + _NAME + _STATE
+def _fitting(width: int, watched: int) -> list[tuple[str, int, Callable[[NodeView], str]]]:
+    chosen, used = [], 3 + _NAME + _STATE + watched
     for column in _COLUMNS:
         used += column[1]
         if used > width - 1:
@@ -87,14 +89,15 @@ def _fitting(width: int) -> list[tuple[str, int, Callable[[NodeView], str]]]:
     return chosen
 
 
-def _headings(width: int, glyphs: Glyphs, palette: Palette) -> Line:
+def _headings(width: int, watched: int, glyphs: Glyphs, palette: Palette) -> Line:
     line = Line().gap(3).add(glyphs.fit("node", _NAME) + glyphs.fit("state", _STATE), palette.dim)
-    for name, size, _ in _fitting(width):
+    line.add(glyphs.fit("watch" if watched else "", watched, ">"), palette.dim)
+    for name, size, _ in _fitting(width, watched):
         line.add(glyphs.fit(name, size, ">"), palette.dim)
     return line
 
 
-def _node_line(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -> Line:
+def _node_line(shown: ShownNode, width: int, watched: int, glyphs: Glyphs, palette: Palette) -> Line:
     node = shown.node
     style = palette.node_states[shown.state]
     line = Line().gap().add(f"{glyphs.states[shown.state]} ", style)
@@ -107,7 +110,9 @@ def _node_line(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -
     if not shown.usable:
         return _trouble(line, shown, width, glyphs, palette)
     line.add(glyphs.fit("up", _STATE), palette.dim)
-    for _, size, read in _fitting(width):
+    if watched:
+        line.join(watch_cell(shown, glyphs, palette))
+    for _, size, read in _fitting(width, watched):
         text = read(node)
         line.add(glyphs.fit(text, size, ">"), palette.dim if text == UNKNOWN else palette.text)
     return line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import pairwise
 
-from meshtop.engine.snapshot import StallView
+from meshtop.engine.snapshot import LinkView, StallView
 from meshtop.model import LinkKey
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
@@ -54,10 +54,16 @@ def _rows(scene: Scene, pair: Pair | None, room: int) -> tuple[list[LinkKey], in
     stood = {key: strip.seconds.count("stalled") for key, strip in scene.view.strips.items() if key in scene.links}
     chosen = [LinkKey(pair[0], pair[1], path.name) for path in scene.paths] if pair is not None else []
     chosen = [key for key in chosen if key in scene.links][:room]
-    others = [key for key in scene.links if stood.get(key) and key not in chosen]
+    waits = {key: _waits(shown.link) for key, shown in scene.links.items()}
+    others = [key for key in scene.links if (stood.get(key) or waits[key]) and key not in chosen]
     room = max(room - len(chosen), 0)
-    worst = set(sorted(others, key=lambda key: -stood[key])[:room])
+    worst = set(sorted(others, key=lambda key: (-stood.get(key, 0), -waits[key]))[:room])
     return [*chosen, *(key for key in others if key in worst)], len(others) - len(worst)
+
+
+def _waits(link: LinkView) -> int:
+    """Flows that do not stall and hardly get on: they crawl, or do not get through SYN-SENT."""
+    return (link.crawling or 0) + (link.connecting or 0)
 
 
 def _strip_line(
@@ -75,19 +81,29 @@ def _strip_line(
 
 
 def _summary(scene: Scene, key: LinkKey, cells: int, glyphs: Glyphs, palette: Palette) -> Line:
-    """How many stalls the strip shows, and the longest of them, with what of it was before."""
+    """How many stalls the strip shows, and the longest of them, with what of it was before; what crawls or does not get
+    through SYN-SENT now where there is none."""
     since = scene.now_s - cells
     records = [
         stall
         for stall in scene.view.stalls
         if (stall.src, stall.dst, stall.path) == (key.src, key.dst, key.path) and not _over_before(stall, since)
     ]
+    shown = scene.links[key]
+    if not records and not shown.stale and _waits(shown.link):
+        return Line().add(glyphs.fit(_waiting_words(shown.link), _SUMMARY - 2), palette.states["degraded"])
     if not records:
         return Line().add(glyphs.fit("no stall" if key in scene.view.strips else "–", _SUMMARY - 2), palette.dim)
     worst = max(stall.duration_s for stall in records)
     words = f"{min(len(records), 999)} stall{'s' if len(records) > 1 else ' '} {format_age(worst)}"
-    open_now = any(stall.outcome == "open" for stall in records) and not scene.links[key].stale
+    open_now = any(stall.outcome == "open" for stall in records) and not shown.stale
     return Line().add(glyphs.fit(words, _SUMMARY - 2), palette.states["stalled"] if open_now else palette.text)
+
+
+def _waiting_words(link: LinkView) -> str:
+    if link.crawling:
+        return f"{min(link.crawling, 99)} crawl{'s' if link.crawling == 1 else ''}"
+    return f"{min(link.connecting or 0, 99)} in SYN {format_age(link.connecting_oldest_s)}"
 
 
 def _marks(scene: Scene, who: int, cells: int, glyphs: Glyphs, palette: Palette) -> Line:
