@@ -156,14 +156,17 @@ class BurstRecord(Value, frozen=True, kw_only=True):
     state: BurstState
     reason: str | None = None
     cure: str | None = None
-    started: str | None = None  # RFC 3339, UTC
+    started: str | None = None  # RFC 3339, UTC; iperf3 was being started …
+    loaded: str | None = None  # … and sent; ``t`` counts from here
     ended: str | None = None
     sent_bytes: int | None = None
     received_bytes: int | None = None
     sender_bps: float | None = None
     receiver_bps: float | None = None
     retransmits: int | None = None
-    other: Mapping[str, Any] | None = None  # the same five of the second direction of a burst both ways
+    lost_pct: float | None = None  # from here on UDP, as the receiver counted it
+    jitter_ms: float | None = None
+    other: Mapping[str, Any] | None = None  # the same of the second direction of a burst both ways
     intervals: tuple[BurstInterval, ...] = ()
     stalls: tuple[Any, ...] | None = None
     longest_stall_s: float | None = None

@@ -32,6 +32,8 @@ def _figures(sent: Total | None, received: Total | None) -> dict[str, Any]:
         "sender_bps": sent.rate_bps if sent else None,
         "receiver_bps": received.rate_bps if received else None,
         "retransmits": sent.retransmits if sent else None,
+        "lost_pct": received.lost_pct if received else None,
+        "jitter_ms": received.jitter_ms if received else None,
     }
 
 

@@ -266,7 +266,7 @@ class BurstRun:
     def _begin_load(self) -> None:
         """Here and not where it is waited for: an interval may come in the same piece, and must not be told before."""
         if self._course.state == "starting":
-            self._step("load")
+            self._step("load", **self._tool())
             self._tell("started", self.record)
         self._connected.set()
 
@@ -274,6 +274,9 @@ class BurstRun:
         self._begin_load()
         self._change(intervals=(*self.record.intervals, interval))
         self._tell("interval", self.record)
+
+    def _tool(self) -> dict[str, str]:
+        return {"tool": f"iperf3 {self._client.tool}"} if self._client is not None and self._client.tool else {}
 
     def _result(self) -> Result | None:
         try:
@@ -290,8 +293,7 @@ class BurstRun:
     def _collect(self) -> None:
         """Both ends' results into the record, also of what was aborted or failed half-way."""
         server = None if self._server is None else clean_lines(bytes(self._server.output))
-        if self._client is not None and self._client.tool is not None:
-            self._change(tool=f"iperf3 {self._client.tool}")
+        self._change(**self._tool())
         result = self._result()
         if result is None:
             client = None if self._client is None else clean_lines(bytes(self._client.output)) or None

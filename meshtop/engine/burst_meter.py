@@ -6,12 +6,14 @@ Source: ``ss`` as in :mod:`meshtop.engine.flows`. A socket that is not told of i
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from meshtop.burst import Load, NodeLoad
 from meshtop.engine.attribution import Attribution, Services
 from meshtop.engine.flows import WITHOUT_INFO
+from meshtop.engine.stalls import is_pending
 from meshtop.model import LinkKey, NodeName, SocketChanges, SocketId, SocketReading
 
 KEPT_S = 15.0  # so that the ten seconds before a burst are there when it begins
@@ -26,28 +28,36 @@ class Point(NamedTuple):
     """Where a socket stood; cumulative but for the round trip and the congestion window."""
 
     at: float
-    acked: int
-    received: int
-    retrans: int | None
-    srtt_ms: float | None
-    cwnd_bytes: int | None
+    acked: int = 0
+    received: int = 0
+    retrans: int = 0
+    srtt_ms: float | None = None
+    cwnd_bytes: int | None = None
+    pending: bool = False  # data waits, or is on its way
 
 
 def point(reading: SocketReading, at: float) -> Point:
     window = reading.cwnd * reading.mss if reading.cwnd is not None and reading.mss is not None else None
     return Point(
-        at, reading.bytes_acked or 0, reading.bytes_received or 0, reading.retrans_total or 0, reading.srtt_ms, window
+        at,
+        reading.bytes_acked or 0,
+        reading.bytes_received or 0,
+        reading.retrans_total or 0,
+        reading.srtt_ms,
+        window,
+        is_pending(reading),
     )
 
 
 class Metered:
-    """One socket. ``since`` is when it was first seen; ``born``: the frames before had been without it."""
+    """One socket. ``born``: the frames before had been without it. ``gone``: the newest one is."""
 
-    __slots__ = ("born", "inode", "link", "points")
+    __slots__ = ("born", "gone", "inode", "link", "points")
 
     def __init__(self, link: LinkKey | None, born: bool, inode: int | None) -> None:
         self.link = link
         self.born = born
+        self.gone = False
         self.inode = inode
         self.points: list[Point] = []
 
@@ -55,6 +65,10 @@ class Metered:
         """Where it stood then; None: it was not known yet."""
         where = bisect_right(self.points, at, key=lambda each: each.at)
         return self.points[where - 1] if where else None
+
+    def first_above(self, acked: int) -> float | None:
+        """When it was first seen to have sent more than that."""
+        return next((each.at for each in self.points if each.acked > acked), None)
 
     def moved(self, after: float, upto: float) -> tuple[int, int] | None:
         """Bytes sent and acknowledged, bytes received; None: it was not there yet, or not seen."""
@@ -76,15 +90,26 @@ class Meter:
         self._attribution = attribution
         self._services = services
         self._sockets: dict[SocketId, Metered] = {}
+        self._frames: deque[float] = deque(maxlen=_MOST_READINGS)
         self._pruned_at = 0.0
         self.first_at: float | None = None
         self.newest_at: float | None = None
 
     def take(self, changes: SocketChanges, at: float) -> None:
         """One frame's sockets. Late ones are put where they belong."""
+        gone = set(changes.gone)
+        listed = {reading.id for reading in changes.changed if reading.state not in WITHOUT_INFO}
         for reading in changes.changed:
-            if reading.state not in WITHOUT_INFO:
+            if reading.state in WITHOUT_INFO:
+                gone.add(reading.id)
+            else:
                 self._add(reading, at)
+        if changes.full:
+            gone.update(self._sockets)
+        for socket in gone - listed:
+            if socket in self._sockets:
+                self._sockets[socket].gone = True
+        self._frames.append(at)
         if self.first_at is None:
             self.first_at = at
         self.newest_at = at if self.newest_at is None else max(self.newest_at, at)
@@ -116,6 +141,14 @@ class Meter:
                 metered.born = False
             if points[-1].at < now - 2 * KEPT_S:
                 del self._sockets[socket]
+
+    def frame_before(self, at: float) -> float | None:
+        """When the last frame before that one was made."""
+        return max((each for each in self._frames if each < at), default=None)
+
+    def frames_after(self, at: float) -> list[float]:
+        """When each frame since was made, in that order."""
+        return sorted(each for each in self._frames if each > at)
 
     def sockets(self) -> Iterator[tuple[SocketId, Metered]]:
         yield from self._sockets.items()

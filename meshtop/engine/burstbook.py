@@ -37,7 +37,9 @@ BEFORE_S = 10.0
 MOST_BYSTANDERS = 32
 OVER = frozenset(("done", "failed", "aborted"))
 # iperf3 tells of itself twice a second; sockets that were not seen for longer than this are not seen.
-_UNSEEN_S = 1.5
+_UNSEEN_S = 0.9
+_NEWS_LATE_S = 3.0  # half a second, and what a full line adds
+_TALK_BYTES = 2000  # a stream's cookie is less, a load's first round trip more
 
 
 class _Burst:
@@ -58,6 +60,10 @@ class _Burst:
     @property
     def receiver(self) -> NodeName:
         return self.record.src if self.sender == self.record.dst else self.record.dst
+
+    @property
+    def is_udp(self) -> bool:
+        return bool(self.record.requested.get("udp"))
 
     def is_own(self, node: NodeName, socket: SocketId) -> bool:
         """Whether that socket of ``node`` is one of the burst's. Ours is the only iperf3 on the server's port."""
@@ -95,13 +101,14 @@ class BurstBook:
         known = self._records.get(record.id)
         match event.phase:
             case "started":
-                burst.began_at = event.at
-                burst.record = msgspec.structs.replace(record, intervals=())
+                burst.record = record
+                burst.began_at = self._began(burst, event.at)
+                burst.record = msgspec.structs.replace(record, intervals=(), loaded=rfc3339(burst.began_at))
             case "interval":
                 if not self._tells(burst, record.intervals):
                     return
                 intervals = self._with_news(burst, known, record.intervals)
-                burst.record = msgspec.structs.replace(record, intervals=intervals)
+                burst.record = msgspec.structs.replace(record, intervals=intervals, loaded=burst.record.loaded)
             case "closed":
                 burst.ended_at = event.at
                 del self._open[record.id]
@@ -111,6 +118,18 @@ class BurstBook:
         if event.phase != "closed":
             burst.record = self._seen(burst, burst.record, event.at)
         yield self._keep(burst, event.phase, event.at, record.raw)
+        if event.phase == "started":
+            yield from self._catch_up(burst)
+
+    def _began(self, burst: _Burst, told_at: float) -> float:
+        """When the load began. iperf3's server says that somebody has connected when it tells its first interval, half
+        a second later; the frames of the sender's probe show it sooner."""
+        meter = self._meters[burst.sender]
+        moving = [m.first_above(_TALK_BYTES) for _, m in self._streams(burst, told_at - _NEWS_LATE_S)]
+        first = min((at for at in moving if at is not None), default=None)
+        if first is None:
+            return told_at
+        return min(told_at, meter.frame_before(first) or first)
 
     def _tells(self, burst: _Burst, news: Sequence[BurstInterval]) -> bool:
         """Whether iperf3's interval is of use: its sockets tell more, unless it tells of each stream itself."""
@@ -119,6 +138,8 @@ class BurstBook:
             return True
         if burst.told_streams or burst.began_at is None or not news:
             return False
+        if burst.is_udp:
+            return True
         seen_s = burst.seen_at - burst.began_at if burst.seen_at is not None else 0.0
         return news[-1].t > seen_s + _UNSEEN_S
 
@@ -138,8 +159,15 @@ class BurstBook:
             return
         self._meters[event.node].take(sockets, at)
         for burst in self._open.values():
-            if burst.sender != event.node or burst.began_at is None or burst.told_streams:
-                continue
+            if burst.sender == event.node:
+                yield from self._catch_up(burst)
+
+    def _catch_up(self, burst: _Burst) -> Iterator[BurstEvent]:
+        """An interval for each frame of the sender since the last."""
+        if burst.began_at is None or burst.is_udp or burst.told_streams:
+            return
+        meter = self._meters[burst.sender]
+        for at in meter.frames_after(burst.seen_at or burst.began_at):
             interval = self._of_sockets(burst, at)
             if interval is not None:
                 burst.seen_at = at
@@ -161,12 +189,14 @@ class BurstBook:
 
     # ── Its sockets ──
 
-    def _streams(self, burst: _Burst, upto: float) -> list[tuple[SocketId, Metered]]:
+    def _streams(self, burst: _Burst, since: float) -> list[tuple[SocketId, Metered]]:
         """The sender's sockets of the burst that carry data; that which iperf3 talks over moves next to nothing."""
         sender = burst.sender
-        own = [(id_, each) for id_, each in self._meters[sender].sockets() if burst.is_own(sender, id_)]
-        since = (burst.began_at or 0.0) - 2.0
-        own = [(id_, each) for id_, each in own if each.points[-1].at >= since]
+        own = [
+            (id_, each)
+            for id_, each in self._meters[sender].sockets()
+            if burst.is_own(sender, id_) and each.points[-1].at >= since
+        ]
         expected = burst.record.streams * (2 if burst.record.requested.get("bidir") else 1)
         if len(own) > expected:
             own.sort(key=lambda pair: max(pair[1].points[-1].acked, pair[1].points[-1].received))
@@ -178,21 +208,18 @@ class BurstBook:
     def _of_sockets(self, burst: _Burst, at: float) -> BurstInterval | None:
         """From the last such interval to ``at``; None while there is no socket to see, or nothing new."""
         assert burst.began_at is not None  # noqa: S101  # it has begun
-        after = burst.seen_at if burst.seen_at is not None else burst.began_at
-        if at <= after or burst.record.requested.get("udp"):
-            return None
-        streams = self._streams(burst, at)
+        streams = self._streams(burst, burst.began_at)
         if not streams:
             return None
-        return _interval(burst, streams, after, at)
+        interval = _interval(burst, streams, burst.seen_at or burst.began_at, at)
+        through = all(each.gone or not each.points[-1].pending for _, each in streams)
+        return None if interval.bps == 0 and through else interval  # what follows is iperf3's own talk
 
     def _filled(self, burst: _Burst, told: BurstInterval, since_t: float) -> BurstInterval:
         """iperf3's interval with what only the sender's kernel knows, where iperf3 did not say it."""
-        if burst.began_at is None or burst.record.requested.get("udp"):
+        if burst.began_at is None or burst.is_udp or (told.retransmits is not None and told.rtt_ms is not None):
             return told
-        if told.retransmits is not None and told.rtt_ms is not None:
-            return told
-        streams = self._streams(burst, burst.began_at + told.t)
+        streams = self._streams(burst, burst.began_at)
         if not streams:
             return told
         seen = _interval(burst, streams, burst.began_at + since_t, burst.began_at + told.t)
@@ -201,7 +228,7 @@ class BurstBook:
             retransmits=told.retransmits if told.retransmits is not None else seen.retransmits,
             rtt_ms=told.rtt_ms if told.rtt_ms is not None else seen.rtt_ms,
             cwnd_bytes=told.cwnd_bytes if told.cwnd_bytes is not None else seen.cwnd_bytes,
-            streams=told.streams or seen.streams,
+            streams=_filled_streams(told.streams, seen.streams),
         )
 
     # ── What the probes saw ──
@@ -215,7 +242,7 @@ class BurstBook:
             record,
             stalls=tuple(each.view() for each in stalls) if watched else None,
             longest_stall_s=_longest(stalls) if watched else None,
-            bystanders=self._bystanders(burst, now) if watched else None,
+            bystanders=self._bystanders(burst, now) if watched or burst.is_udp else None,
             pings=self._pings(burst, now),
         )
 
@@ -227,14 +254,14 @@ class BurstBook:
             intervals.append(self._filled(burst, each, intervals[-1].t if intervals else 0.0))
         if known is not None and not any(each.streams for each in intervals):
             intervals = list(known.intervals) or intervals
-        record = msgspec.structs.replace(record, intervals=tuple(intervals), raw=BurstRaw())
+        record = msgspec.structs.replace(record, intervals=tuple(intervals), loaded=burst.record.loaded, raw=BurstRaw())
         return self._seen(burst, record, burst.ended_at or burst.began_at)
 
     def _is_watched(self, burst: _Burst) -> bool:
         """Whether the sender's sockets were read while it ran."""
         node = self._nodes[burst.sender]
         newest = self._meters[burst.sender].newest_at
-        return node.stalls_followed and newest is not None and newest >= (burst.began_at or 0.0)
+        return not burst.is_udp and node.stalls_followed and newest is not None and newest >= (burst.began_at or 0.0)
 
     def _stalls_of(self, burst: _Burst) -> list[StallRecord]:
         ends = (burst.record.client, burst.record.server)
@@ -317,12 +344,12 @@ def _interval(burst: _Burst, streams: Iterable[tuple[SocketId, Metered]], after:
         last = metered.stood(upto)
         if last is None:
             continue
-        first = metered.stood(after) or Point(after, 0, 0, 0, None, None)
+        first = metered.stood(after) or Point(after)
         parts.append(
             BurstStream(
                 port=socket.local_port if client_side else socket.peer_port,
                 bps=round(8 * max(0, last.acked - first.acked) / (upto - after)),
-                retransmits=max(0, (last.retrans or 0) - (first.retrans or 0)),
+                retransmits=max(0, last.retrans - first.retrans),
                 rtt_ms=last.srtt_ms,
                 cwnd_bytes=last.cwnd_bytes,
             )
@@ -338,6 +365,17 @@ def _interval(burst: _Burst, streams: Iterable[tuple[SocketId, Metered]], after:
         streams=tuple(parts),
         source="ss",
     )
+
+
+def _filled_streams(told: tuple[BurstStream, ...], seen: tuple[BurstStream, ...]) -> tuple[BurstStream, ...]:
+    by_port = {each.port: each for each in seen}
+    filled = []
+    for each in told:
+        other = by_port.get(each.port) if each.retransmits is None and each.port is not None else None
+        if other is not None:
+            each = msgspec.structs.replace(other, bps=each.bps)  # the same with what it lacks
+        filled.append(each)
+    return tuple(filled) or seen
 
 
 def _bystander(
