@@ -16,15 +16,26 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from meshtop.engine.snapshot import View
-from meshtop.model import AddMark, Command, LinkKey, NodeName, ResetBaselines, SetInterval
+from meshtop.model import (
+    AddMark,
+    Command,
+    LinkKey,
+    NodeName,
+    ResetBaselines,
+    SetInterval,
+    StartRecording,
+    StopRecording,
+)
 from meshtop.ui import glyphs as glyph_sets
 from meshtop.ui import keys, places, screenshot, terminal, theme
 from meshtop.ui.choices import Choices
+from meshtop.ui.dialogs.filter import FilterDialog
 from meshtop.ui.dialogs.help import HelpDialog
 from meshtop.ui.dialogs.mark import MarkDialog
 from meshtop.ui.driver import TerminalDriver
 from meshtop.ui.messages import ViewChanged
 from meshtop.ui.pace import HEARTBEAT_S, Pace
+from meshtop.ui.player import Player
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
 from meshtop.ui.screens.link import LinkScreen
@@ -82,6 +93,7 @@ class MeshtopApp(App[None]):
         self._paint_pending = False
         self._view: View = source.view()
         self.time = TimeCursor(source)
+        self.player = Player(source.view, self.send, self.say)
         self._view_at_tick = ticks()
         self._asked_interval_s: float | None = None
         self._frozen_scene: Scene | None = None
@@ -158,7 +170,9 @@ class MeshtopApp(App[None]):
         if view.mesh.interval_s != self._view.mesh.interval_s:
             self._asked_interval_s = None  # the source says itself what is in force
         self._view = view
-        return Scene(view, now - self._view_at_tick, self.interval_s, self.source)
+        # A recording that stands still is not a source that has died.
+        silence_s = 0.0 if view.playback is not None else now - self._view_at_tick
+        return Scene(view, silence_s, self.interval_s, self.source)
 
     @property
     def live_s(self) -> float:
@@ -205,6 +219,9 @@ class MeshtopApp(App[None]):
         self._interrupted()
 
     def action_freeze(self) -> None:
+        if (playback := self.player.playback) is not None:
+            self.player.toggle(playback)
+            return
         if self.frozen_at is None:
             scene = self.scene()
             self.frozen_at, self._frozen_scene = scene.now_s, scene
@@ -213,6 +230,9 @@ class MeshtopApp(App[None]):
         self.repaint()
 
     def action_interval(self, direction: int) -> None:
+        if (playback := self.player.playback) is not None:
+            self.player.faster(playback, direction)
+            return
         now = self.interval_s
         further = [step for step in INTERVALS_S if (step > now if direction > 0 else step < now)]
         if not further:
@@ -301,12 +321,18 @@ class MeshtopApp(App[None]):
 
     def step_time(self, seconds: float) -> None:
         """Further back (``seconds`` < 0) or on; beyond now is now."""
+        if (playback := self.player.playback) is not None:
+            self.player.step(playback, seconds)
+            return
         at = self.time.at if self.time.at is not None else self.frozen_at or self.live_s
         self.look_at(at + seconds)
         self.repaint()
 
     def jump(self, direction: int, keys: frozenset[LinkKey] | None = None) -> None:
         """To the next stall, mark, burst or finding of these links, or of all, in that direction."""
+        if (playback := self.player.playback) is not None:
+            self.player.jump(playback, direction)
+            return
         now = self.source.view()
         at = self.time.at if self.time.at is not None else self.frozen_at or self.live_s
         to = neighbour(moments(now, keys), at, direction)
@@ -318,8 +344,41 @@ class MeshtopApp(App[None]):
             self.say("There is no stall or mark before." if direction < 0 else "There is no stall or mark after.")
         self.repaint()
 
+    def action_step(self, seconds: float) -> None:
+        self.step_time(seconds)
+
+    def action_record(self) -> None:
+        """Begin a recording, or end the one that is made."""
+        recording = self.source.view().recording
+        going_on = recording is not None and recording.failure is None
+        if self.send(StopRecording() if going_on else StartRecording()):
+            shown = recording if going_on else self.source.view().recording
+            self.say(f"{'Recorded' if going_on else 'Recording'}: {shown.path if shown is not None else ''}")
+            self.repaint()
+
     def action_jump(self, direction: int) -> None:
-        self.jump(direction)
+        """Of what the screen shows."""
+        self.jump(direction, self._scene_screen.events_of())
+
+    def action_time(self, direction: int) -> None:
+        self.step_time(direction * self._scene_screen.step_s)
+
+    @property
+    def _scene_screen(self) -> SceneScreen:
+        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, SceneScreen))
+
+    def action_filter(self) -> None:
+        screen = self._scene_screen
+        before = screen.filter
+
+        def typed(words: str) -> None:
+            self.choices.filters[screen.kind] = words
+            self.repaint()
+
+        def closed(words: str | None) -> None:
+            typed(before if words is None else words)
+
+        self.push_screen(FilterDialog(before, typed), closed)
 
     def action_live(self) -> None:
         self.live()

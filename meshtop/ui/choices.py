@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from meshtop.model import NodeName, PathName
 from meshtop.ui.metrics import MetricName
@@ -23,6 +23,14 @@ class Choices:
     window_s: float = 120.0  # of the charts
     scale: ScaleName = "fit"
     braille: bool = False
+    filters: dict[str, str] = field(default_factory=dict)  # by screen
+    orders: dict[str, str] = field(default_factory=dict)  # how its list is sorted, by screen
+
+    def next_order(self, screen: str, orders: Sequence[str]) -> str:
+        """Sort the list of ``screen`` by the next of ``orders``, of which the first is the one that it begins with."""
+        now = self.orders.get(screen, orders[0])
+        self.orders[screen] = orders[(orders.index(now) + 1) % len(orders)] if now in orders else orders[0]
+        return self.orders[screen]
 
     def paths(self, scene: Scene) -> tuple[PathName, ...]:
         """What stands side by side. The first configured path is what the screen opens on."""

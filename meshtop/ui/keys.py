@@ -13,15 +13,19 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Scope = Literal["everywhere", "overview", "log", "stalls", "dialog"]
-Group = Literal["everywhere", "go", "act"]
+# ``browse``: where there is a pair to go on from; ``charts``: where time is on the X axis; ``lists``: where there is one.
+Scope = Literal[
+    "everywhere", "browse", "charts", "lists", "overview", "link", "node", "log", "stalls", "dialog",
+]  # fmt: skip
+Group = Literal["everywhere", "go", "act", "charts"]
 
-# Scopes whose keys are live at the same time. A dialog takes the keyboard for itself.
-_TOGETHER: Mapping[Scope, frozenset[Scope]] = {
-    "everywhere": frozenset({"everywhere", "overview", "log", "stalls"}),
-    "overview": frozenset({"everywhere", "overview"}),
-    "log": frozenset({"everywhere", "log"}),
-    "stalls": frozenset({"everywhere", "stalls"}),
+# By screen the scopes whose keys are live on it. A dialog takes the keyboard for itself.
+SCREENS: Mapping[str, frozenset[Scope]] = {
+    "overview": frozenset({"everywhere", "browse", "lists", "overview"}),
+    "link": frozenset({"everywhere", "browse", "lists", "charts", "link"}),
+    "node": frozenset({"everywhere", "browse", "lists", "charts", "node"}),
+    "log": frozenset({"everywhere", "lists", "log"}),
+    "stalls": frozenset({"everywhere", "lists", "stalls"}),
     "dialog": frozenset({"dialog"}),
 }
 
@@ -53,18 +57,54 @@ KEYS: tuple[Key, ...] = (
     Key("metric.stall", ("5",), "overview", "go", "screen.metric('stall')", "metric", "Stalls", 3),
     Key("path.next", ("p",), "overview", "go", "screen.next_path", "path",
         "Next path; all side by side where they fit", 6),
-    Key("stalls.open", ("t",), "overview", "go", "app.stalls_screen", "stalls",
+    Key("link.open", ("enter",), "overview", "go", "app.link_screen", "link",
+        "The selected pair: charts, flows, finding", 4),
+    Key("node.open", ("n",), "browse", "go", "app.node_screen", "node",
+        "The sending node: interfaces, flows, services", 6),
+    Key("stalls.open", ("t",), "browse", "go", "app.stalls_screen", "stalls",
         "Every stall, with cause and evidence", 6),
-    Key("log.open", ("l",), "overview", "go", "app.log_screen", "log", "The whole log", 9),
+    Key("log.open", ("l",), "browse", "go", "app.log_screen", "log", "The whole log", 9),
+    Key("list.filter", ("slash",), "lists", "go", "app.filter", "filter",
+        "Show only what has these words; none shows all", 7),
+    Key("list.sort", ("s",), "lists", "go", "screen.sort", "sort", "Put the list into another order", 8),
+    Key("link.close", ("escape",), "link", "go", "app.back", "back", "From the past to now, then back", 3),
+    Key("link.path", ("p",), "link", "go", "screen.next_path", "path", "Flows and figures of the next path", 6),
+    Key("link.reverse", ("v",), "link", "go", "screen.reverse", "reverse", "The same pair the other way", 6),
+    Key("link.up", ("up",), "link", "go", "screen.scroll_by(-1)", "flows", "Scroll the flows", 8),
+    Key("link.down", ("down",), "link", "go", "screen.scroll_by(1)", "flows", "Scroll the flows", 8),
+    Key("node.close", ("escape",), "node", "go", "app.back", "back", "From the past to now, then back", 3),
+    Key("node.other", ("v",), "node", "go", "screen.other", "other end", "The node at the other end of the pair", 6),
+    Key("node.next", ("tab",), "node", "go", "screen.next_node(1)", "next node", "The next node", 5),
+    Key("node.previous", ("shift+tab",), "node", "go", "screen.next_node(-1)", "next node", "The node before"),
+    Key("node.group", ("g",), "node", "go", "screen.group", "group", "Flows by peer, by service, or each", 5),
+    Key("node.up", ("up",), "node", "go", "screen.scroll_by(-1)", "scroll", "Scroll the flows", 8),
+    Key("node.down", ("down",), "node", "go", "screen.scroll_by(1)", "scroll", "Scroll the flows", 8),
+    Key("node.page_up", ("pageup",), "node", "go", "screen.scroll_page(-1)", "page", "Scroll by a page"),
+    Key("node.page_down", ("pagedown",), "node", "go", "screen.scroll_page(1)", "page", "Scroll by a page"),
+    Key("time.left", ("left",), "charts", "charts", "screen.step(-1)", "time", "Time cursor back", 5),
+    Key("time.right", ("right",), "charts", "charts", "screen.step(1)", "time", "Time cursor on; beyond now is live", 5),
+    Key("chart.in", ("z",), "charts", "charts", "screen.zoom(-1)", "zoom", "Less time, drawn wider", 7),
+    Key("chart.out", ("Z",), "charts", "charts", "screen.zoom(1)", "zoom", "More time, up to fifteen minutes", 7),
+    Key("chart.scale", ("y",), "charts", "charts", "screen.scale", "scale",
+        "Y axis: fitting, wide, logarithmic; always stated", 7),
+    Key("chart.braille", ("Y",), "charts", "charts", "screen.braille", "braille", "Draw with braille dots, or blocks"),
+    Key("time.back", ("less_than_sign",), "everywhere", "charts", "app.time(-1)", "time",
+        "Every screen as of a little earlier"),
+    Key("time.on", ("greater_than_sign",), "everywhere", "charts", "app.time(1)", "time", "… a little later"),
+    Key("time.previous", ("left_square_bracket",), "everywhere", "charts", "app.jump(-1)", "event",
+        "As of the previous stall or mark", 8),
+    Key("time.next", ("right_square_bracket",), "everywhere", "charts", "app.jump(1)", "event",
+        "As of the next stall or mark, at last live", 8),
+    Key("time.live", ("escape",), "overview", "charts", "app.back", "live", "From the past to now"),
     Key("mark.add", ("m",), "everywhere", "act", "app.mark", "mark", "Put a mark into the log, with a few words", 7),
-    Key("log.close", ("escape", "l"), "log", "go", "app.back", "back", "Back to the overview", 3),
+    Key("log.close", ("escape", "l"), "log", "go", "app.back", "back", "Back", 3),
     Key("log.up", ("up",), "log", "go", "screen.scroll_by(-1)", "scroll", "Scroll", 4),
     Key("log.down", ("down",), "log", "go", "screen.scroll_by(1)", "scroll", "Scroll", 4),
     Key("log.page_up", ("pageup",), "log", "go", "screen.scroll_page(-1)", "page", "Scroll by a page"),
     Key("log.page_down", ("pagedown",), "log", "go", "screen.scroll_page(1)", "page", "Scroll by a page"),
     Key("log.end", ("end",), "log", "go", "screen.follow", "newest", "The newest lines, and follow them"),
-    Key("stalls.close", ("escape", "t"), "stalls", "go", "app.back", "back", "Back to the overview", 3),
-    Key("stalls.pick", ("enter",), "stalls", "go", "screen.pick", "its link", "Back to the overview, on that link", 4),
+    Key("stalls.close", ("escape", "t"), "stalls", "go", "app.back", "back", "Back", 3),
+    Key("stalls.pick", ("enter",), "stalls", "go", "screen.pick", "its link", "Its link's charts at that time", 4),
     Key("stalls.up", ("up",), "stalls", "go", "screen.move(-1)", "select", "Select a stall", 4),
     Key("stalls.down", ("down",), "stalls", "go", "screen.move(1)", "select", "Select a stall", 4),
     Key("stalls.page_up", ("pageup",), "stalls", "go", "screen.move_page(-1)", "page", "Move by a page"),
@@ -75,21 +115,26 @@ KEYS: tuple[Key, ...] = (
         "Leave meshtop as interrupted (exit code 130)"),
     Key("app.help", ("question_mark",), "everywhere", "everywhere", "app.help", "help", "This page", 1),
     Key("app.freeze", ("space",), "everywhere", "everywhere", "app.freeze", "freeze",
-        "Stop painting, or go on; collecting never stops", 5),
+        "Stop painting, or go on; collecting never stops. A recording stops", 5),
     Key("app.interval_longer", ("plus",), "everywhere", "everywhere", "app.interval(1)", "interval",
-        "Sample less often", 8),
+        "Sample less often; play a recording faster", 8),
     Key("app.interval_shorter", ("minus",), "everywhere", "everywhere", "app.interval(-1)", "interval",
-        "Sample more often", 8),
+        "Sample more often; play a recording slower", 8),
     Key("app.reset_baselines", ("ctrl+r",), "everywhere", "everywhere", "app.reset_baselines", "reset baselines",
         "Forget every link's usual RTT and learn it anew"),
     Key("app.screenshot", ("ctrl+s",), "everywhere", "everywhere", "app.picture", "screenshot",
         "This screen as SVG, PNG and text, into the current folder"),
+    Key("record.toggle", ("R",), "everywhere", "act", "app.record", "record",
+        "Record into a new file in the current folder, or end that"),
+    Key("play.back", ("comma",), "everywhere", "go", "app.step(-10)", "±10 s", "10 s back, in a recording too", 10),
+    Key("play.on", ("full_stop",), "everywhere", "go", "app.step(10)", "±10 s", "10 s on, in a recording too", 10),
     Key("dialog.close", ("escape",), "dialog", "everywhere", "screen.dismiss_dialog", "close", "Close a dialog"),
 )  # fmt: skip
 
 _SIGNS = {
-    "question_mark": "?", "plus": "+", "minus": "-", "space": "␣", "up": "↑", "down": "↓", "left": "←", "right": "→",
-    "escape": "esc", "pageup": "pgup", "pagedown": "pgdn", "enter": "⏎",
+    "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]", "less_than_sign": "<",
+    "greater_than_sign": ">", "question_mark": "?", "plus": "+", "minus": "-", "space": "␣", "up": "↑", "down": "↓", "left": "←", "right": "→",
+    "escape": "esc", "pageup": "pgup", "comma": ",", "full_stop": ".", "pagedown": "pgdn", "enter": "⏎",
 }  # fmt: skip
 _NAMES = {"space": "space", "enter": "enter"}  # in the help there is room for the word
 
@@ -110,7 +155,7 @@ def clashes(table: Iterable[Key] = KEYS) -> tuple[Clash, ...]:
     return tuple(
         Clash(key, one.id, other.id)
         for one, other in combinations(table, 2)
-        if other.scope in _TOGETHER[one.scope]
+        if any(one.scope in live and other.scope in live for live in SCREENS.values())
         for key in one.keys
         if key in other.keys
     )
@@ -144,6 +189,11 @@ def bindings(*scopes: Scope) -> list[Binding]:
     ]
 
 
+def screen_bindings(screen: str) -> list[Binding]:
+    """All that works on a screen beside what works everywhere."""
+    return bindings(*(SCREENS[screen] - {"everywhere"}))
+
+
 def sign(key: str, *, words: bool = False) -> str:
     """How a key is written on the screen."""
     if words and key in _NAMES:
@@ -161,11 +211,11 @@ class Hint:
     label: str
 
 
-def hints(scope: Scope, table: Iterable[Key] = KEYS) -> tuple[Hint, ...]:
+def hints(screen: str, table: Iterable[Key] = KEYS) -> tuple[Hint, ...]:
     """The footer of a screen, most important first: keys that share a label are one entry."""
     grouped: dict[tuple[int, str], list[str]] = {}
     for key in table:
-        if key.footer is not None and key.scope in ("everywhere", scope):
+        if key.footer is not None and key.scope in SCREENS[screen]:
             grouped.setdefault((key.footer, key.label), []).append(sign(key.keys[0]))
     listed = [
         Hint(place, order, _joined(signs), label) for order, ((place, label), signs) in enumerate(grouped.items())

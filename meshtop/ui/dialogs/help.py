@@ -27,7 +27,7 @@ _MEANINGS: tuple[tuple[ShownState, str], ...] = (
     ("down", "down: pings are no longer answered, TCP stands still"),
     ("no-data", "no data, or data too old to be believed"),
 )
-_HEADINGS = {"everywhere": "Everywhere", "go": "Go", "act": "Act"}
+_HEADINGS = {"everywhere": "Everywhere", "go": "Go", "charts": "Time and charts", "act": "Act"}
 
 
 class HelpDialog(ModalScreen[None]):
@@ -55,7 +55,7 @@ def help_text(table: Iterable[Key], glyphs: Glyphs, palette: Palette) -> Text:
         text.append(f"{heading}\n", palette.title)
         for (words, scope), signs in _gathered(entries, group).items():
             text.append(f"  {glyphs.fit(' '.join(signs), 10)}", palette.key)
-            where = f" ({scope})" if scope in ("log", "stalls") else ""
+            where = f" ({scope})" if scope in ("link", "node", "log", "stalls") else ""
             text.append(glyphs.text(f"{words}{where}"), palette.text).append("\n")
         text.append("\n")
     text.append("Signs\n", palette.title)

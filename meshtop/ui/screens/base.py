@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 from textual.screen import Screen
 
+from meshtop.model import LinkKey
 from meshtop.ui.scene import Scene
 
 if TYPE_CHECKING:
     from meshtop.ui.app import MeshtopApp
+
+_STEP_S = 5.0  # where no chart says what a column is
 
 
 class SceneScreen(Screen[None]):
@@ -24,6 +27,27 @@ class SceneScreen(Screen[None]):
     def place(self) -> str:
         """What it is called in file names and for `meshtop snapshot --view`."""
         return (self.id or "screen").removesuffix("-screen")
+
+    @property
+    def kind(self) -> str:
+        """Whose filter holds here: a screen's own, whatever it shows."""
+        return (self.id or "screen").removesuffix("-screen")
+
+    @property
+    def filter(self) -> str:
+        return self.meshtop.choices.filters.get(self.kind, "")
+
+    @property
+    def step_s(self) -> float:
+        """What one step of the time cursor is."""
+        return _STEP_S
+
+    def events_of(self) -> frozenset[LinkKey] | None:
+        """The links whose events ``[`` and ``]`` go to; None: all."""
+        return None
+
+    def action_sort(self) -> None:
+        self.meshtop.say("There is nothing to sort here.")
 
     @property
     def meshtop(self) -> MeshtopApp:

@@ -22,7 +22,7 @@ from meshtop.ui.widgets.notice import Notice
 class LogScreen(SceneScreen):
     """Follows the newest line until it is scrolled; then it stays where it is while lines arrive."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("log")]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.screen_bindings("log")]
 
     def __init__(self) -> None:
         super().__init__(id="log-screen")

@@ -24,7 +24,7 @@ _LIST_LINES = 8  # title, headings and some stalls: less is no list
 class StallsScreen(SceneScreen):
     """Follows the newest until one is selected; then that one stays selected, wherever it stands."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("stalls")]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.screen_bindings("stalls")]
 
     def __init__(self) -> None:
         super().__init__(id="stalls-screen")
