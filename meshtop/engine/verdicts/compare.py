@@ -50,6 +50,14 @@ class Comparison:
                 lost_towards.setdefault((key.dst, key.path), []).append(link)
         for key, link in self._signals.items():
             back = self._signals.get(LinkKey(key.dst, key.src, key.path))
+            both = [link, back] if back is not None else [link]
+            link.pair_lost = sum(each.pings_lost for each in both)
+            link.pair_decided = sum(each.small_decided + each.full_decided for each in both)
+            link.pair_runs = sum(each.loss_runs for each in both)
+            if link.pair_decided:
+                link.pair_loss_pct = 100 * link.pair_lost / link.pair_decided
+            if link.pair_lost and link.pair_loss_pct and link.retrans_as_pings_pct is not None:
+                link.loss_ratio = link.retrans_as_pings_pct / link.pair_loss_pct
             if back is not None:
                 link.back_loss_pct = back.small_loss_pct
                 link.back_silent = back.silent_for_s is not None

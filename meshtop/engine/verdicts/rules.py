@@ -84,7 +84,7 @@ def _app(s: LinkSignals) -> str:
 
 def _acks(s: LinkSignals) -> str:
     return (
-        f"{_pair(s)}: data arrives, what comes back is lost: {_pct(s.small_loss_pct)} of the pings "
+        f"{_pair(s)}: data arrives, what comes back is lost: {_pct(s.pair_loss_pct)} of the pings "
         f"and {_pct(s.retrans_pct)} of the segments"
     )
 
@@ -99,6 +99,11 @@ def _blackout(s: LinkSignals) -> str:
 def _by_retransmissions(s: LinkSignals) -> Severity:
     """Ten percent sent again, or flows that stand still, is what users call broken."""
     return "critical" if (s.retrans_pct or 0) >= 10 or s.open_stalls else "warning"
+
+
+def _by_needless(s: LinkSignals) -> Severity:
+    """Below one percent it costs little, and says how the path is made."""
+    return "info" if (s.retrans_pct or 0) < 1 and not s.stalls else _by_retransmissions(s)
 
 
 def _info(_: LinkSignals) -> Severity:
@@ -177,7 +182,7 @@ REORDERING = Rule(
         Sign("tunnel's TCP connections", "outer_connections", ">=", 2, 0.5),
         Sign("retransmissions by time-out", "timeout_share", "<", 0.2, 0.2, 0.8, contra=0.4),
     ),
-    severity=_by_retransmissions,
+    severity=_by_needless,
     summary=_reordering,
     next=(
         "small against full-size ping: three times as long means a queue of its own for small packets",
@@ -341,11 +346,11 @@ ACK_LOSS = Rule(
     prior=-0.9,
     signs=(
         _ENOUGH,
-        Sign("pings lost", "small_lost", ">=", 3, 0.5, needed=True),
-        Sign("pings lost", "small_loss_pct", ">=", 3.0, 0.3, needed=True, unit="%"),
-        Sign("separate losses", "loss_runs", ">=", 3, 0.4, needed=True),
+        Sign("pings lost, both ways", "pair_lost", ">=", 3, 0.5, needed=True),
+        Sign("pings lost, both ways", "pair_loss_pct", ">=", 3.0, 0.3, needed=True, unit="%"),
+        Sign("separate losses", "pair_runs", ">=", 3, 0.4, needed=True),
         Sign("retransmitted / pings lost", "loss_ratio", "<", 0.25, 1.0, needed=True),
-        Sign("pings lost the other way", "back_loss_pct", ">=", 3.0, 0.6, 0.4, contra=1.0, unit="%"),
+        Sign("pings lost the other way", "back_loss_pct", ">=", 3.0, 0.6, 0.2, contra=1.0, unit="%"),
         Sign("others' pings to there lost", "peers_loss_pct", "<", 3.0, 0.5, 0.8, contra=5.0, unit="%"),
         Sign("retransmitted the other way", "back_retrans_pct", ">", 1.0, 0.8, 0.8, contra=0.3, unit="%"),
     ),

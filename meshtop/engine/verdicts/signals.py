@@ -1,7 +1,8 @@
 """What is known of a link now, as figures that rules can be held against. None is not known, and speaks for nothing.
 
-TCP is counted over ten seconds, over more where it takes longer to see a hundred data segments; pings over thirty,
-since one a second tells little in ten.
+TCP is counted over ten seconds; over more where it takes longer to see a hundred data segments, over six where there
+are many, since what was before a change weighs as much as what came after. Pings are counted over thirty: one a second
+tells little in ten. Where the two are compared, it is over the same time.
 """
 
 from __future__ import annotations
@@ -36,14 +37,18 @@ from meshtop.engine.verdicts.tally import (
 )
 from meshtop.model import LinkKey
 
-WINDOWS_S = (10.0, 20.0, 30.0)
 ENOUGH_SEGS = 100
+# A window, and the data segments that it must have.
+_WINDOWS = ((6.0, 3 * ENOUGH_SEGS), (10.0, ENOUGH_SEGS), (20.0, ENOUGH_SEGS), (30.0, ENOUGH_SEGS))
+_WINDOW_S, _LONGEST_S = 10.0, 30.0
 PINGS_S = 30.0
 _FULL_PINGS_S = 20.0  # they come every five seconds
 # Fewer retransmissions say nothing of how many of them were needless.
 _ENOUGH_RETRANS = 8
 # Fewer pings than this would hardly have met any loss.
 _ENOUGH_PINGS = 8
+# Long enough for pings to meet a loss of ten percent, short enough to be of one trouble.
+_BLIND_S = 15.0
 # Acknowledged within this time: the way there and back was open.
 _PROGRESS_S = 2.5
 # tcp_info's min_rtt before the first measurement, 2³²−1 µs.
@@ -112,19 +117,24 @@ class LinkSignals:
     open_stalls: Mapping[str, float] = field(default_factory=dict)
     stalls: Mapping[str, int] = field(default_factory=dict)
     # What follows from these.
+    retrans_as_pings_pct: float | None = None  # over the time that pings are counted over
     pings_lost: int = 0
     ping_loss_pct: float | None = None
     blind_chance: float | None = None  # of losing no more pings than were lost, if loss met all packets alike
-    loss_ratio: float | None = None  # of segments sent again to pings lost
     silent_for_s: float | None = None  # as silence_s, once it is longer than chance and round trips explain
     progress: bool = False  # anything was acknowledged in the last seconds
     blackholed_s: float | None = None
     blackout_stalls: int = 0
     # Others, filled in by whoever compares.
+    loss_ratio: float | None = None  # of segments sent again to pings lost
     back_silent: bool | None = None
     above_ratio: float | None = None  # of what is added to a round trip here to what is below
     loaded_ratio: float | None = None
     udp_policed: bool | None = None
+    pair_lost: int = 0  # pings of both directions and sizes: each goes there and back
+    pair_decided: int = 0
+    pair_loss_pct: float | None = None
+    pair_runs: int = 0
     back_loss_pct: float | None = None  # pings of the opposite link
     back_retrans_pct: float | None = None  # TCP of the opposite link
     peers_loss_pct: float | None = None  # pings of others to the same node, the worst of them
@@ -169,6 +179,7 @@ def gather(record: NodeRecord, link: LinkRecord, tally: NodeTally | None, peer: 
     if group is not None:
         _tcp(signals, group, axis_now, record.missing)
         _node_timeouts(signals, record, axis_now)
+        _against_pings(signals, group, link, axis_now)
     if peer is not None and peer.at is not None:
         _receiver(signals, peer.links.get(LinkKey(link.key.dst, link.key.src, link.key.path)), peer.at)
     _stalls(signals, link, axis_now)
@@ -179,14 +190,21 @@ def gather(record: NodeRecord, link: LinkRecord, tally: NodeTally | None, peer: 
 def _derive(signals: LinkSignals) -> None:
     signals.pings_lost = signals.small_lost + signals.full_lost
     signals.ping_loss_pct = _pct(signals.pings_lost, signals.small_decided + signals.full_decided)
-    if signals.retrans_pct is not None and signals.small_decided >= _ENOUGH_PINGS:
-        signals.blind_chance = _at_most(signals.small_lost, signals.small_decided, signals.retrans_pct / 100)
-    if signals.small_loss_pct and signals.retrans_pct is not None:
-        signals.loss_ratio = signals.retrans_pct / signals.small_loss_pct
     if signals.silence_s is not None and signals.silence_s > signals.silence_limit_s:
         signals.silent_for_s = signals.silence_s
     signals.blackholed_s = signals.open_stalls.get("size-blackhole")
     signals.blackout_stalls = signals.stalls.get("blackout", 0)
+
+
+def _against_pings(signals: LinkSignals, group: Group, link: LinkRecord, now: float) -> None:
+    cells = group.since(now - PINGS_S)
+    if total(cells, SEGS) >= ENOUGH_SEGS:
+        signals.retrans_as_pings_pct = 100 * total(cells, RETRANS) / total(cells, SEGS)
+    recent = group.since(now - _BLIND_S)
+    segs = total(recent, SEGS)
+    rtts, lost = link.small.tally(now - _BLIND_S, now)
+    if segs >= ENOUGH_SEGS and len(rtts) + lost >= _ENOUGH_PINGS:
+        signals.blind_chance = _at_most(lost, len(rtts) + lost, total(recent, RETRANS) / segs)
 
 
 def _at_most(lost: int, sent: int, share: float) -> float:
@@ -200,17 +218,17 @@ def _at_most(lost: int, sent: int, share: float) -> float:
 
 def _window(group: Group, now: float) -> tuple[float, list[Cell]]:
     cells: list[Cell] = []
-    for seconds in WINDOWS_S:
+    for seconds, enough in _WINDOWS:
         cells = group.since(now - seconds)
-        if total(cells, SEGS) >= ENOUGH_SEGS:
+        if total(cells, SEGS) >= enough:
             return seconds, cells
-    return WINDOWS_S[0], group.since(now - WINDOWS_S[0])
+    return _WINDOW_S, group.since(now - _WINDOW_S)
 
 
 def _tcp(signals: LinkSignals, group: Group, now: float, missing: Sequence[str]) -> None:
     signals.flows = len(group.sockets)
     _gauges(signals, group, now)
-    if group.still(now - WINDOWS_S[-1]):
+    if group.still(now - _LONGEST_S):
         return
     signals.window_s, cells = _window(group, now)
     signals.data_segs = total(cells, SEGS)
@@ -304,17 +322,17 @@ def _gauges(signals: LinkSignals, group: Group, now: float) -> None:
     pending = list(group.pending())
     signals.backoff = max((r.backoff or 0 for r in pending), default=0)
     signals.persisting = sum(r.timer is not None and r.timer.kind == "persist" for r in pending)
-    acked = [cell.end for cell in group.since(now - WINDOWS_S[-1]) if cell.counts[ACKED] or cell.counts[RECEIVED]]
+    acked = [cell.end for cell in group.since(now - _LONGEST_S) if cell.counts[ACKED] or cell.counts[RECEIVED]]
     signals.progress = bool(acked) and now - acked[-1] < _PROGRESS_S
     if pending:
-        signals.idle_ack_s = now - acked[-1] if acked else WINDOWS_S[-1]
+        signals.idle_ack_s = now - acked[-1] if acked else _LONGEST_S
 
 
 def _receiver(signals: LinkSignals, group: Group | None, now: float) -> None:
     if group is None:
         return
     signals.peer_recv_q = max((r.recv_q for r in group.sockets.values()), default=None)
-    cells = group.since(now - WINDOWS_S[0])
+    cells = group.since(now - _WINDOW_S)
     received = total(cells, SEGS_IN)
     if received >= ENOUGH_SEGS:
         signals.peer_ooo_pct = 100 * total(cells, OOO) / received
@@ -373,7 +391,7 @@ def _stalls(signals: LinkSignals, link: LinkRecord, now: float) -> None:
         return
     opened: dict[str, float] = {}
     counted: dict[str, int] = {}
-    for stall in link.stalls.overlapping(now - WINDOWS_S[0], now):
+    for stall in link.stalls.overlapping(now - _WINDOW_S, now):
         cause = stall.stall.cause
         counted[cause] = counted.get(cause, 0) + 1
         if stall.open:

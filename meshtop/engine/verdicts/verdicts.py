@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from meshtop.burst import BurstRecord
 from meshtop.engine.attribution import Attribution, OwnConnections, Services
@@ -87,7 +87,29 @@ class Verdicts:
         hidden = {subject for subject in self._findings.subjects if self._nodes.covers(subject)}
         events = self._findings.drop(hidden, now)
         kept = [c for c in candidates if not self._nodes.covers(c.subject)]
-        return events + self._findings.update([*whole, *kept], now)
+        return events + self._findings.update([*whole, *self._once_a_pair(kept, signals)], now)
+
+    def _once_a_pair(
+        self, candidates: Sequence[Candidate], signals: Mapping[LinkKey, LinkSignals]
+    ) -> Iterator[Candidate]:
+        """Where nothing passes, both directions show it: it is said of the one that was said already, or has data that
+        waits."""
+        silent = {c.subject[1:4] for c in candidates if c.subject.code == "blackout"}
+        for each in candidates:
+            src, dst, path = each.subject[1:4]
+            back = (dst, src, path)
+            if (src, dst, path) in silent and back in silent and each.subject.code in ("blackout", "overlay-only"):
+                ways = ((src, dst, path), back)
+                if min(ways, key=lambda way: self._first_of_pair(way, signals)) != (src, dst, path):
+                    continue
+            yield each
+
+    def _first_of_pair(
+        self, way: tuple[NodeName | None, ...], signals: Mapping[LinkKey, LinkSignals]
+    ) -> tuple[bool, bool, str]:
+        src, dst, path = (name or "" for name in way)
+        waits = signals[LinkKey(src, dst, path)].idle_ack_s is not None
+        return not self._findings.is_open(Subject("blackout", src, dst, path)), not waits, src
 
     def _gather(self, fresh: set[NodeName], tallies: Mapping[NodeName, NodeTally]) -> dict[LinkKey, LinkSignals]:
         return {
