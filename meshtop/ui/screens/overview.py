@@ -29,7 +29,7 @@ from meshtop.ui.widgets.worst_list import WorstList, listed, state_line
 
 
 class OverviewScreen(SceneScreen):
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("overview")]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.screen_bindings("overview")]
 
     def __init__(self) -> None:
         super().__init__(id="overview")
