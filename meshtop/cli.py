@@ -71,8 +71,12 @@ class LazyGroup(click.Group):
 
     elsewhere: ClassVar[dict[str, str]] = {
         "burst": "meshtop.commands.burst:burst",
+        "diagnose": "meshtop.commands.diagnose:diagnose",
         "doctor": "meshtop.commands.setup_cli:doctor",
+        "init": "meshtop.commands.setup_cli:init",
         "lab": "meshtop.lab.commands:lab_group",
+        "replay": "meshtop.commands.report_cli:replay",
+        "report": "meshtop.commands.report_cli:report",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -142,12 +146,19 @@ class Settings:
         if "interval" in self.values:
             mesh = msgspec.structs.replace(read.mesh, interval_s=self.values["interval"])
             read = msgspec.structs.replace(read, mesh=mesh)
-        if "ssh_config" in self.values:
-            file = Path(self.values["ssh_config"]).expanduser()
-            if not file.is_file():
-                raise click.UsageError(f"--ssh-config: {file} is no file")
-            read = msgspec.structs.replace(read, ssh=msgspec.structs.replace(read.ssh, config=str(file)))
+        ssh_config = self.ssh_config()
+        if ssh_config is not None:
+            read = msgspec.structs.replace(read, ssh=msgspec.structs.replace(read.ssh, config=ssh_config))
         return read
+
+    def ssh_config(self) -> str | None:
+        """``--ssh-config``, which must be a file."""
+        if "ssh_config" not in self.values:
+            return None
+        file = Path(self.values["ssh_config"]).expanduser().absolute()
+        if not file.is_file():
+            raise click.UsageError(f"--ssh-config: {file} is no file")
+        return str(file)
 
     def start_log(self, *, screen: bool) -> None:
         from meshtop.commands.log import log_to

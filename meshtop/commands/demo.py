@@ -19,7 +19,7 @@ import click
 import msgspec
 
 from meshtop import compose
-from meshtop.collect.clock import Clock
+from meshtop.collect.playback import Replay
 from meshtop.commands import plain
 from meshtop.commands.recorded import open_recording
 from meshtop.commands.running import FINE, INTERRUPTED, SIGNALS, beside, run
@@ -31,14 +31,13 @@ from meshtop.lab.network import Lab
 from meshtop.lab.play import playing
 from meshtop.lab.scenario import Scenario
 from meshtop.model import Mesh
-from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink
-from meshtop.recording import RecordingReader
+from meshtop.monitor import Monitor
 
 _log = logging.getLogger(__name__)
 
 TABLE_S = 5.0
 
-FrontEnd = Callable[[Monitor, Mesh], Awaitable[int]]
+FrontEnd = Callable[[Monitor | Replay, Mesh], Awaitable[int]]
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,26 +122,13 @@ def _say_failure(monitor: Monitor, done: asyncio.Task[None]) -> None:
 
 def _recorded(scenario: Scenario, file: Path, front_end: FrontEnd) -> int:
     with open_recording(file) as reader:
-        monitor = replay_monitor(reader)
-        monitor.notice = f"RECORDING · {_notice(scenario)}"
-        return run(lambda: beside(monitor, _as_coroutine(front_end(monitor, reader.header.mesh))))
+        source = Replay(reader)
+        source.notice = f"RECORDING · {_notice(scenario)}"
+        return run(lambda: beside(source, _as_coroutine(front_end(source, reader.header.mesh))))
 
 
 async def _as_coroutine(awaitable: Awaitable[int]) -> int:
     return await awaitable
-
-
-def replay_monitor(reader: RecordingReader, speed: float = 1.0) -> Monitor:
-    """A monitor whose nodes are those of a recording, at the pace at which it was made."""
-    from meshtop.collect.replay import Player, ReplayClock
-
-    clock = ReplayClock(reader.first_at, reader.last_at, speed)
-
-    async def connect(sink: Sink, _clock: Clock, _raw_tap: RawTap) -> tuple[Collecting, Probing | None]:
-        return Player(reader, sink, clock, lambda: monitor.say("the recording ends here")), None
-
-    monitor = Monitor(reader.header.mesh, connect, clock, replay=True)
-    return monitor
 
 
 def _notice(scenario: Scenario) -> str:
@@ -150,7 +136,7 @@ def _notice(scenario: Scenario) -> str:
 
 
 def _screen(look: Look) -> FrontEnd:
-    async def screen(monitor: Monitor, _: Mesh) -> int:
+    async def screen(monitor: Monitor | Replay, _: Mesh) -> int:
         return await show(monitor, look)
 
     return screen
@@ -159,7 +145,7 @@ def _screen(look: Look) -> FrontEnd:
 def _tables(for_s: float | None) -> FrontEnd:
     """For people without a screen: the state as text every few seconds."""
 
-    async def tables(monitor: Monitor, mesh: Mesh) -> int:
+    async def tables(monitor: Monitor | Replay, mesh: Mesh) -> int:
         await monitor.settled()
         click.echo(f"{monitor.notice}\n")
         with contextlib.suppress(TimeoutError):

@@ -8,9 +8,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
-
-from meshtop.monitor import Monitor
+from typing import Any, Protocol, TypeVar
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +47,13 @@ async def _guarded(main: Callable[[], Awaitable[int]]) -> int:
             loop.remove_signal_handler(number)
 
 
-async def beside(monitor: Monitor, body: Coroutine[Any, Any, T]) -> T:
+class Watching(Protocol):
+    """A monitor, or a recording that is played in its place."""
+
+    async def run(self) -> None: ...
+
+
+async def beside(monitor: Watching, body: Coroutine[Any, Any, T]) -> T:
     """``body``'s result, with ``monitor`` running beside it; a fault of either ends both. Both are over on return."""
     watching = asyncio.create_task(monitor.run(), name="monitor")
     work = asyncio.create_task(body, name="front end")

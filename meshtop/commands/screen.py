@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -12,7 +13,9 @@ import msgspec
 from meshtop import compose
 from meshtop.commands.running import FINE, beside
 from meshtop.config import MeshConfig
-from meshtop.monitor import Monitor
+
+if TYPE_CHECKING:
+    from meshtop.ui.source import Source
 
 NO_TERMINAL = "the screen needs a terminal; without one there are `meshtop snapshot` and `meshtop stream`"
 # The terminal is given back within a few milliseconds; a screen that cannot must not keep the process.
@@ -38,12 +41,12 @@ async def watch(config: MeshConfig, look: Look, record: Path | None = None) -> i
     return await beside(monitor, show(monitor, look))
 
 
-async def show(monitor: Monitor, look: Look) -> int:
-    """The screen alone, on a monitor that runs. A cancelled screen leaves in its own way, so that the
+async def show(source: Source, look: Look) -> int:
+    """The screen alone, on a source that runs. A cancelled screen leaves in its own way, so that the
     terminal is whole again."""
     from meshtop.ui.app import MeshtopApp
 
-    app = MeshtopApp(monitor, theme=look.theme, theme_dir=look.theme_dir)
+    app = MeshtopApp(source, theme=look.theme, theme_dir=look.theme_dir)
     shown = asyncio.create_task(app.run_async(), name="screen")
     try:
         await asyncio.shield(shown)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from meshtop.engine.snapshot import RecordingView
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.keys import Hint
 from meshtop.ui.scene import Scene
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas
+from meshtop.ui.widgets.time_bar import time_bar
 from meshtop.units import UNKNOWN, format_bytes
 
 
@@ -19,7 +21,7 @@ class Footer(Canvas):
 
 
 def footer_line(scene: Scene | None, hints: Sequence[Hint], width: int, glyphs: Glyphs, palette: Palette) -> Line:
-    cost = cost_line(scene, width, glyphs, palette) if scene is not None else Line()
+    cost = _right_end(scene, width, glyphs, palette) if scene is not None else Line()
     room = width - cost.width - 2
     chosen: list[Hint] = []
     used = 1
@@ -33,6 +35,29 @@ def footer_line(scene: Scene | None, hints: Sequence[Hint], width: int, glyphs: 
         line.gap(1 if line.width == 0 else 2)
         line.add(glyphs.text(hint.signs), palette.key).add(f" {hint.label}", palette.dim)
     return line.to(width - cost.width).join(cost)
+
+
+def _right_end(scene: Scene, width: int, glyphs: Glyphs, palette: Palette) -> Line:
+    """What goes on: a recording that is played, or one that is made; else what meshtop costs."""
+    if scene.view.playback is not None:
+        return time_bar(scene.view.playback, max(width * 3 // 5, min(width, 48)), glyphs, palette)
+    recording = recording_line(scene.view.recording, width, glyphs, palette)
+    cost = cost_line(scene, width, glyphs, palette) if not recording.width or width >= 150 else Line()
+    return recording.join(cost)
+
+
+def recording_line(recording: RecordingView | None, width: int, glyphs: Glyphs, palette: Palette) -> Line:
+    """``● REC 1.2MB push.mtr``, or why it ended."""
+    if recording is None:
+        return Line()
+    if recording.failure is not None:
+        text = glyphs.fit(f"REC ended: {recording.failure}", width * 2 // 5).rstrip()
+        return Line().add(f" {text} ", palette.alarm)
+    line = Line().add(f"{glyphs.states['ok']} REC ", palette.states_bold["stalled"])
+    line.add(f"{_bytes(recording.size_bytes)}B", palette.text).gap()
+    if width >= 100:
+        line.add(glyphs.fit(recording.path, min(width // 3, len(recording.path))).rstrip(), palette.dim).gap()
+    return line
 
 
 def cost_line(scene: Scene, width: int, glyphs: Glyphs, palette: Palette) -> Line:

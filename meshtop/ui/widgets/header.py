@@ -68,7 +68,12 @@ def live_line(scene: Scene, look: HeaderLook, width: int, glyphs: Glyphs, palett
         state = "connecting" if connecting else "down"
         return Line().add(f"{glyphs.states[state]} {word}", palette.bold if connecting else palette.states_bold["down"])
     if scene.view.replay:
-        return Line().add("REPLAY ", palette.bold).add(interval, palette.dim)
+        paused = scene.view.playback is not None and scene.view.playback.paused
+        return (
+            Line()
+            .add("REPLAY paused" if paused else "REPLAY ", palette.bold)
+            .add("" if paused else interval, palette.dim)
+        )
     return (
         Line()
         .add(f"{glyphs.states['ok']} ", palette.states_bold["ok"])
