@@ -28,9 +28,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     # what an absent field of a socket means is the parser's knowledge, and a table
     "engine": ({"engine", "parse.ss_fields", "model", "burst", "units"}, {"msgspec"}),
     "agent": ({"agent", "model", "units"}, {"msgspec"}),
+    "setup": ({"setup", "parse", "model", "units", "agent.probe"}, {"msgspec"}),
     "transport": ({"transport", "model", "parse.text"}, {"msgspec", "asyncssh", "psutil"}),
     "collect": (
-        {"collect", "transport", "parse", "engine", "agent", "recording", "model", "burst", "units"},
+        {"collect", "transport", "parse", "engine", "agent", "setup", "recording", "model", "burst", "units"},
         {"msgspec", "icmplib", "psutil"},
     ),
     "recording": ({"recording", "model", "units", "engine.snapshot", "__init__"}, {"msgspec"}),
@@ -43,7 +44,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
 # The composition root: it alone may import every room.
 COMPOSITION = ("cli", "commands", "compose", "monitor")
 
-PURE = ("parse", "engine", "model", "burst", "value", "units")
+PURE = ("parse", "engine", "setup", "model", "burst", "value", "units")
 # What reads a clock, a file, the network or chance has no place in what must give the same for the same input.
 IMPURE = {
     *("asyncio", "glob", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets"),

@@ -13,10 +13,21 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshtop.lab.faults.nodes import Freeze, HostKey, NodeFault, SshdKill, ToolMissing, ToolSlow
+from meshtop.lab.faults.nodes import (
+    ClockOff,
+    Freeze,
+    HostKey,
+    NodeFault,
+    NoRoute,
+    SshdKill,
+    ToolFault,
+    ToolMissing,
+    ToolSlow,
+)
 from meshtop.lab.netns import LabError, namespace_pids, run
 from meshtop.lab.sshd_config import SEARCH_PATH
 
@@ -39,6 +50,8 @@ def bring_about(lab: Lab, fault: NodeFault, others: Iterable[NodeFault]) -> None
     elif isinstance(fault, HostKey):
         _swap_host_key(lab, node)
         _restart_sshd(lab, node, others)
+    elif isinstance(fault, NoRoute):
+        _set_routes(lab, node, fault.path, lost=True)
     else:
         _set_tools(lab, node, [*others, fault])
 
@@ -54,6 +67,8 @@ def undo(lab: Lab, fault: NodeFault, others: Iterable[NodeFault]) -> None:
     elif isinstance(fault, HostKey):
         _first_host_key(lab, node)
         _restart_sshd(lab, node, others)
+    elif isinstance(fault, NoRoute):
+        _set_routes(lab, node, fault.path, lost=False)
     else:
         _set_tools(lab, node, list(others))
 
@@ -131,6 +146,17 @@ def _restart_sshd(lab: Lab, node: str, others: Iterable[NodeFault]) -> None:
         lab.start_sshd(node)
 
 
+# ── Routes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _set_routes(lab: Lab, node: str, path: str, *, lost: bool) -> None:
+    """Routes that lead nowhere, more special than the path's own: a half of its prefix each. Set, or taken away."""
+    network = ip_network(f"{lab.plan.address(path, node)}/24", strict=False)
+    verb = ["replace", "unreachable"] if lost else ["flush", "type", "unreachable", "exact"]
+    for half in network.subnets():
+        run(["ip", "-n", lab.plan.namespace(node), "route", *verb, str(half)])
+
+
 # ── Tools ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 # A folder of the PATH is covered by one of links to what was in it; in that, links go away and come back. A mount over
 # the one file would not do: what is there but cannot be run is not what "not found" is.
@@ -138,7 +164,9 @@ def _restart_sshd(lab: Lab, node: str, others: Iterable[NodeFault]) -> None:
 
 def _set_tools(lab: Lab, node: str, faults: Iterable[NodeFault]) -> None:
     """Make the node's tools what ``faults`` say, for all who come by SSH."""
-    wanted = {fault.tool: fault for fault in faults if isinstance(fault, ToolMissing | ToolSlow)}
+    of_tools = [fault for fault in faults if isinstance(fault, ToolFault)]
+    # one that is missing is nothing else besides
+    wanted = {fault.tool: fault for fault in sorted(of_tools, key=lambda each: isinstance(each, ToolMissing))}
     place = lab.dir / FOLDER / node
     for tool in wanted:
         folders = _folders_with(tool)
@@ -190,7 +218,7 @@ def _link(links: Path, name: str) -> None:
     fresh.replace(links / name)
 
 
-def _set_tool(links: Path, name: str, fault: ToolMissing | ToolSlow | None) -> None:
+def _set_tool(links: Path, name: str, fault: ToolFault | None) -> None:
     if fault is None:
         _link(links, name)
     elif isinstance(fault, ToolMissing):
@@ -198,9 +226,20 @@ def _set_tool(links: Path, name: str, fault: ToolMissing | ToolSlow | None) -> N
     else:
         real = shlex.quote(str(links.parent / "whole" / name))
         fresh = links / f".{name}.new"
-        fresh.write_text(f'#!/bin/sh\nsleep {fault.sleep_s}\nexec {real} "$@"\n')
+        fresh.write_text(f"#!/bin/sh\n{_before(fault, real)}")
         fresh.chmod(0o755)
         fresh.replace(links / name)
+
+
+def _before(fault: ToolFault, real: str) -> str:
+    """What a script does in the place of the tool at ``real``."""
+    if isinstance(fault, ToolSlow):
+        return f'sleep {fault.sleep_s}\nexec {real} "$@"\n'
+    if isinstance(fault, ClockOff):
+        return f'exec {real} -d "{fault.offset_s:+.3f} seconds" "$@"\n'
+    # In a user namespace of its own nobody has a right over the node's network; and the groups that may ping
+    # (net.ipv4.ping_group_range) are none in a new network namespace.
+    return f'exec unshare --user --map-root-user {real} "$@"\n'
 
 
 def _cover(pid: int, place: Path) -> None:

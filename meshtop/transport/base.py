@@ -47,6 +47,7 @@ class WireStats(Value, frozen=True, kw_only=True):
 
     rtt_ms: float | None = None
     rx_wire_bytes: int | None = None  # cumulative, with TCP and IP headers
+    peer_address: str | None = None  # of the far end
 
 
 class Channel(Protocol):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import asyncssh
+import msgspec
 
 from meshtop.transport.base import Channel, Session, TransportFault, WireStats
 from meshtop.transport.dial import dial
@@ -296,7 +297,10 @@ class SshSession:
         """Of the connection's own socket; through a jump host or a ProxyCommand it has none."""
         direct = len(self._chain) == 1 and self._chain[0].proxy is None
         sock = self._connection.get_extra_info("socket") if direct else None
-        return wire_stats(sock) if sock is not None else WireStats()
+        if sock is None:
+            return WireStats()
+        peer = self._connection.get_extra_info("peername")
+        return msgspec.structs.replace(wire_stats(sock), peer_address=str(peer[0]) if peer else None)
 
     async def close(self) -> None:
         """End what runs, disconnect. Idempotent; about two seconds at most for each connection of the chain."""

@@ -6,9 +6,19 @@ from collections.abc import Sequence
 
 from meshtop.lab.faults.base import DATA_NETS, NETS, Fault, FaultError, FaultRequest
 from meshtop.lab.faults.lines import Policer, Queue, Rate, UdpPolicer
-from meshtop.lab.faults.loss import Blackout, BurstLoss, Duplicate, IcmpDrop, Loss, MgmtCut
+from meshtop.lab.faults.loss import Blackout, BurstLoss, Duplicate, IcmpDrop, Loss, MgmtCut, PortBlock
 from meshtop.lab.faults.mtu import Mtu, MtuBlackhole
-from meshtop.lab.faults.nodes import Freeze, HostKey, NodeFault, SshdKill, ToolMissing, ToolSlow
+from meshtop.lab.faults.nodes import (
+    ClockOff,
+    Freeze,
+    HostKey,
+    NodeFault,
+    NoRoute,
+    PingDenied,
+    SshdKill,
+    ToolMissing,
+    ToolSlow,
+)
 from meshtop.lab.faults.times import Delay, Hold, Jitter, Reorder
 from meshtop.lab.plan import OPERATOR
 
@@ -41,10 +51,20 @@ _OF_THE_WAY: tuple[type[Fault], ...] = (
     Mtu,
     MtuBlackhole,
     IcmpDrop,
+    PortBlock,
     Blackout,
     MgmtCut,
 )
-_OF_A_NODE: tuple[type[Fault], ...] = (Freeze, SshdKill, HostKey, ToolMissing, ToolSlow)
+_OF_A_NODE: tuple[type[Fault], ...] = (
+    Freeze,
+    SshdKill,
+    HostKey,
+    ToolMissing,
+    ToolSlow,
+    PingDenied,
+    ClockOff,
+    NoRoute,
+)
 KINDS: dict[str, type[Fault]] = {fault.kind: fault for fault in (*_OF_THE_WAY, *_OF_A_NODE)}
 NOT_OF_A_PATH = frozenset([MgmtCut.kind, *(fault.kind for fault in _OF_A_NODE)])  # the kind says where they are
 ENDINGS = {"thaw": Freeze.kind, "sshd-start": SshdKill.kind}  # said like a fault, these heal one

@@ -12,7 +12,7 @@ from random import Random
 from meshtop.lab.faults.base import Fault, FaultError, count, percent, two
 from meshtop.lab.plan import MGMT
 
-ICMP = 1  # protocol number
+ICMP, TCP, UDP = 1, 6, 17  # protocol numbers
 USUAL_RUN = 8  # packets in a row: what a full queue or a fading radio link takes at a few Mbit/s
 LONGEST_RUN = 1000
 
@@ -88,6 +88,25 @@ class MgmtCut(Blackout):
 
     def nets(self) -> Sequence[str]:
         return (MGMT,)
+
+
+class PortBlock(Fault):
+    """What goes to some TCP and UDP ports is dropped, as by a firewall."""
+
+    kind = "port-block"
+    value_help = "a port or a range, such as 5201-5210"
+
+    def take(self, value: str) -> None:
+        first, _, last = value.partition("-")
+        self.first, self.last = (count(each, 1, 65535) for each in (first, last or first))
+
+    def passes(self, at: float, data: bytes, random: Random) -> Sequence[float]:
+        ports = (data[0] & 0x0F) * 4
+        fragment = int.from_bytes(data[6:8], "big") & 0x1FFF
+        if data[9] not in (TCP, UDP) or fragment or len(data) < ports + 4:
+            return (at,)
+        to = int.from_bytes(data[ports + 2 : ports + 4], "big")
+        return () if self.first <= to <= self.last else (at,)
 
 
 class IcmpDrop(Fault):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from random import Random
 
-from meshtop.lab.faults.base import Fault, FaultError, seconds, two
+from meshtop.lab.faults.base import DATA_NETS, Fault, FaultError, seconds, two
 from meshtop.lab.plan import OPERATOR
 
 USUAL_SLOWNESS_S = 5.0  # longer than any probe should wait for a tool
@@ -86,6 +86,47 @@ class ToolSlow(NodeFault):
 
     def identity(self) -> tuple[str | None, ...]:
         return (*super().identity(), self.tool)
+
+
+class PingDenied(NodeFault):
+    """Pings are not permitted to whoever comes by SSH, as to ordinary users of many systems."""
+
+    kind = "ping-denied"
+    tool = "ping"
+
+
+class ClockOff(NodeFault):
+    """The clock is off, as date tells it to whoever comes by SSH: the kernel's own is the whole machine's."""
+
+    kind = "clock-off"
+    value_help = "how far, such as 30s, which is ahead, or 30s/behind"
+    tool = "date"
+
+    def take(self, value: str) -> None:
+        self._check_target()
+        how_far, direction = two(value, "30s/behind")
+        if direction not in ("", "ahead", "behind"):
+            raise FaultError(f"{direction!r} is no direction; write 30s or 30s/behind")
+        self.offset_s = seconds(how_far) * (-1 if direction == "behind" else 1)
+
+
+class NoRoute(NodeFault):
+    """The node has no route to its peers on a path."""
+
+    kind = "no-route"
+    value_help = "the path: public or vpn"
+
+    def take(self, value: str) -> None:
+        self._check_target()
+        if value not in DATA_NETS:
+            raise FaultError(f"{value!r} is no path; write {' or '.join(DATA_NETS)}")
+        self.path = value
+
+    def identity(self) -> tuple[str | None, ...]:
+        return (*super().identity(), self.path)
+
+
+ToolFault = ToolMissing | ToolSlow | PingDenied | ClockOff
 
 
 def _tool(name: str) -> str:
