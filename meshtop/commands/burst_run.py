@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Literal
@@ -15,7 +12,7 @@ import msgspec
 
 from meshtop import compose
 from meshtop.burst import BurstPlan, BurstRecord, BurstRequest
-from meshtop.commands import burst_text
+from meshtop.commands import asking, burst_text
 from meshtop.commands.output import Lines, stdout, verdict, write_all
 from meshtop.commands.running import FINE, FOUND_FAILURE, NO_NODE, beside
 from meshtop.config import MeshConfig
@@ -157,10 +154,10 @@ class _Front:
             return True
         for ask in asks:
             burst_text.note(f"meshtop: {ask}")
-        if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
+        if not asking.somebody_there():
             burst_text.note("meshtop: nobody is there to confirm it; start it with -y")
             return False
-        return await _ask("start it? [y/N] ")
+        return await asking.ask("start it? [y/N] ")
 
     async def _run(self) -> list[BurstRecord]:
         confirmed = StartBurst(requests=tuple(self._asked), confirmed=True)
@@ -209,22 +206,3 @@ def _code(records: Sequence[BurstRecord]) -> int:
 def _lost(monitor: Monitor, count: int) -> bytes:
     text = f"{count} events lost: whoever reads this stream was too slow"
     return msgspec.json.encode(LogEvent(at=monitor.snapshot().at, node=None, level="warning", text=text)) + b"\n"
-
-
-async def _ask(question: str) -> bool:
-    """A line from the terminal, without holding up the sessions; a signal ends the wait."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[bytes] = loop.create_future()
-    fd = sys.stdin.fileno()
-
-    def readable() -> None:
-        loop.remove_reader(fd)
-        with contextlib.suppress(asyncio.InvalidStateError):
-            answer.set_result(os.read(fd, 1024))
-
-    click.echo(question, err=True, nl=False)
-    loop.add_reader(fd, readable)
-    try:
-        return (await answer).strip().lower() in (b"y", b"yes")
-    finally:
-        loop.remove_reader(fd)
