@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -27,7 +26,8 @@ from meshtop.model import (
     StopRecording,
 )
 from meshtop.ui import glyphs as glyph_sets
-from meshtop.ui import keys, places, screenshot, terminal, theme
+from meshtop.ui import keys, terminal, theme
+from meshtop.ui.acts import Acting
 from meshtop.ui.choices import Choices
 from meshtop.ui.dialogs.filter import FilterDialog
 from meshtop.ui.dialogs.help import HelpDialog
@@ -52,7 +52,7 @@ INTERRUPTED = 130  # exit code after a signal or ctrl+c
 INTERVALS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
-class MeshtopApp(App[None]):
+class MeshtopApp(Acting):
     """``background`` is run in the app's event loop from its start and cancelled at its end; the end waits until it has
     cleaned up. ``ascii`` None: as the theme and the terminal have it. ``ticks`` is a monotonic clock in seconds.
     ``still``: for a picture alone; nobody is there to be told anything or to send a signal.
@@ -383,26 +383,6 @@ class MeshtopApp(App[None]):
     def action_live(self) -> None:
         self.live()
         self.repaint()
-
-    async def open_view(self, name: str) -> None:
-        """The screen that ``name`` stands for, as in `meshtop snapshot --view`."""
-        await places.open_place(self, name)
-
-    def action_picture(self) -> None:
-        """The screen as it stands now, into files; drawing them takes a moment, which nothing waits for."""
-        picture = screenshot.picture_of(self, places.place_of(self))
-        self.run_worker(self._save(picture), name="screenshot", group="screenshot")
-
-    async def _save(self, picture: screenshot.Picture) -> None:
-        try:
-            saved = await asyncio.to_thread(screenshot.save, picture, screenshot.default_folder())
-        except OSError as error:
-            self.say(f"No screenshot: {error.filename or 'it'}: {error.strerror or error}", severity="warning")
-            return
-        first = saved.files[0]
-        self.say(f"Screenshot: {first.with_suffix('')}.svg .png .txt")
-        if saved.missing:
-            self.say(screenshot.missing_words(saved.missing), severity="warning")
 
     def send(self, command: Command) -> bool:
         """Ask the source for something; if it refuses, say why."""

@@ -20,6 +20,7 @@ class Choices:
     path: PathName | None = None
     all_paths: bool = False
     node: NodeName | None = None  # of the node screen
+    burst: str | None = None  # of the bursts screen; None: what runs, else the newest
     window_s: float = 120.0  # of the charts
     scale: ScaleName = "fit"
     braille: bool = False

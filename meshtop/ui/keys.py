@@ -15,7 +15,8 @@ from textual.binding import Binding
 
 # ``browse``: where there is a pair to go on from; ``charts``: where time is on the X axis; ``lists``: where there is one.
 Scope = Literal[
-    "everywhere", "browse", "charts", "lists", "overview", "link", "node", "log", "stalls", "dialog",
+    "everywhere", "browse", "charts", "lists", "overview", "link", "node", "log", "stalls", "diagnosis", "burst",
+    "dialog", "ask", "choose", "form", "palette",
 ]  # fmt: skip
 Group = Literal["everywhere", "go", "act", "charts"]
 
@@ -26,7 +27,13 @@ SCREENS: Mapping[str, frozenset[Scope]] = {
     "node": frozenset({"everywhere", "browse", "lists", "charts", "node"}),
     "log": frozenset({"everywhere", "lists", "log"}),
     "stalls": frozenset({"everywhere", "lists", "stalls"}),
+    "diagnosis": frozenset({"everywhere", "browse", "diagnosis"}),
+    "burst": frozenset({"everywhere", "browse", "burst"}),
     "dialog": frozenset({"dialog"}),
+    "ask": frozenset({"dialog", "ask"}),
+    "choose": frozenset({"dialog", "choose"}),
+    "form": frozenset({"dialog", "form"}),
+    "palette": frozenset({"dialog", "palette"}),
 }
 
 
@@ -96,6 +103,32 @@ KEYS: tuple[Key, ...] = (
     Key("time.next", ("right_square_bracket",), "everywhere", "charts", "app.jump(1)", "event",
         "As of the next stall or mark, at last live", 8),
     Key("time.live", ("escape",), "overview", "charts", "app.back", "live", "From the past to now"),
+    Key("diagnosis.open", ("d",), "everywhere", "go", "app.diagnosis_screen", "diagnosis",
+        "What is wrong and why, and experiments that settle it", 5),
+    Key("bursts.open", ("u",), "everywhere", "go", "app.bursts_screen", "bursts",
+        "Bursts: what runs, what waits, what came of each", 8),
+    Key("diagnosis.close", ("escape",), "diagnosis", "go", "app.back", "back", "Back", 3),
+    Key("diagnosis.pick", ("enter",), "diagnosis", "go", "screen.pick", "its link", "Its link's charts of then", 4),
+    Key("diagnosis.up", ("up",), "diagnosis", "go", "screen.move(-1)", "select", "Select a finding", 4),
+    Key("diagnosis.down", ("down",), "diagnosis", "go", "screen.move(1)", "select", "Select a finding", 4),
+    Key("diagnosis.gravest", ("home",), "diagnosis", "go", "screen.gravest", "gravest", "The gravest finding"),
+    *(
+        Key(f"experiment.{number}", (str(number),), "diagnosis", "act", f"screen.experiment({number})", "experiment",
+            "Run the experiment of that number; it says first what it sends", 3)
+        for number in range(1, 8)
+    ),
+    Key("burst.close", ("escape",), "burst", "go", "app.back", "back", "Back", 3),
+    Key("burst.pick", ("enter",), "burst", "go", "screen.pick", "its link", "Its link's charts at that time", 6),
+    Key("burst.up", ("up",), "burst", "go", "screen.move(-1)", "select", "Select a burst", 4),
+    Key("burst.down", ("down",), "burst", "go", "screen.move(1)", "select", "Select a burst", 4),
+    Key("burst.newest", ("home",), "burst", "go", "screen.newest", "newest", "The newest, and follow what runs", 9),
+    Key("burst.compare", ("c",), "burst", "go", "screen.pin", "compare", "Hold others against this one", 4),
+    Key("burst.clear", ("X",), "burst", "act", "app.clear_bursts", "clear queue", "Drop all bursts that wait", 7),
+    Key("burst.ask", ("b",), "everywhere", "act", "app.burst", "burst",
+        "A burst over the selected link: what it costs first", 5),
+    Key("burst.again", ("B",), "everywhere", "act", "app.burst_again", "again",
+        "The dialog filled in as for the last burst, or the selected one", 9),
+    Key("burst.abort", ("x",), "everywhere", "act", "app.abort", "abort", "End what runs: a burst, an experiment", 6),
     Key("mark.add", ("m",), "everywhere", "act", "app.mark", "mark", "Put a mark into the log, with a few words", 7),
     Key("log.close", ("escape", "l"), "log", "go", "app.back", "back", "Back", 3),
     Key("log.up", ("up",), "log", "go", "screen.scroll_by(-1)", "scroll", "Scroll", 4),
@@ -128,13 +161,32 @@ KEYS: tuple[Key, ...] = (
         "Record into a new file in the current folder, or end that"),
     Key("play.back", ("comma",), "everywhere", "go", "app.step(-10)", "±10 s", "10 s back, in a recording too", 10),
     Key("play.on", ("full_stop",), "everywhere", "go", "app.step(10)", "±10 s", "10 s on, in a recording too", 10),
+    Key("app.palette", ("colon", "ctrl+p"), "everywhere", "everywhere", "app.palette", "commands",
+        "Every command and theme, by name", 7),
+    Key("ask.other", ("left", "right", "tab", "shift+tab"), "ask", "everywhere", "screen.other", "other",
+        "The other answer"),
+    Key("ask.answer", ("enter",), "ask", "everywhere", "screen.answer", "answer", "Give the chosen answer"),
+    Key("ask.yes", ("f5",), "ask", "everywhere", "screen.yes", "yes", "Do it"),
+    Key("choose.up", ("up", "shift+tab"), "choose", "everywhere", "screen.step(-1)", "choose", "Choose"),
+    Key("choose.down", ("down", "tab"), "choose", "everywhere", "screen.step(1)", "choose", "Choose"),
+    Key("choose.answer", ("enter",), "choose", "everywhere", "screen.answer", "answer", "Take the chosen one"),
+    Key("form.next", ("tab",), "form", "everywhere", "screen.field(1)", "field", "The next field"),
+    Key("form.previous", ("shift+tab",), "form", "everywhere", "screen.field(-1)", "field", "The field before"),
+    Key("form.up", ("up",), "form", "everywhere", "screen.row(-1)", "line", "The line above"),
+    Key("form.down", ("down",), "form", "everywhere", "screen.row(1)", "line", "The line below"),
+    Key("form.left", ("left",), "form", "everywhere", "screen.side(-1)", "change", "Another value, the field before"),
+    Key("form.right", ("right",), "form", "everywhere", "screen.side(1)", "change", "Another value, the next field"),
+    Key("form.erase", ("backspace", "delete"), "form", "everywhere", "screen.erase", "erase", "Erase"),
+    Key("form.answer", ("enter",), "form", "everywhere", "screen.answer", "answer", "Press the button that is chosen"),
+    Key("form.start", ("f5",), "form", "everywhere", "screen.yes", "start", "Start the burst"),
     Key("dialog.close", ("escape",), "dialog", "everywhere", "screen.dismiss_dialog", "close", "Close a dialog"),
 )  # fmt: skip
 
 _SIGNS = {
     "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]", "less_than_sign": "<",
-    "greater_than_sign": ">", "question_mark": "?", "plus": "+", "minus": "-", "space": "␣", "up": "↑", "down": "↓", "left": "←", "right": "→",
-    "escape": "esc", "pageup": "pgup", "comma": ",", "full_stop": ".", "pagedown": "pgdn", "enter": "⏎",
+    "greater_than_sign": ">", "question_mark": "?", "plus": "+", "minus": "-", "space": "␣", "up": "↑", "down": "↓",
+    "left": "←", "right": "→",
+    "escape": "esc", "colon": ":", "pageup": "pgup", "comma": ",", "full_stop": ".", "pagedown": "pgdn", "enter": "⏎",
 }  # fmt: skip
 _NAMES = {"space": "space", "enter": "enter"}  # in the help there is room for the word
 

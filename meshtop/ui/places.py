@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from textual.app import App
+
+from meshtop.model import LinkKey
 from meshtop.ui.screens.base import SceneScreen
-from meshtop.ui.screens.log import LogScreen
-from meshtop.ui.screens.stalls import StallsScreen
 
 if TYPE_CHECKING:
-    from meshtop.ui.app import MeshtopApp
+    from meshtop.ui.acts import Acting
 
 
-async def open_place(app: MeshtopApp, name: str) -> None:
-    """``overview``, ``stalls``, ``log``, ``link:e:a``, …; what is not known opens nothing."""
+async def open_place(app: Acting, name: str) -> None:
+    """``overview``, ``stalls``, ``link:e:a``, …; what is not known opens nothing."""
     kind, *ends = name.split(":")
     if kind == "link" and len(ends) == 2:
-        app.choices.pair = (ends[0], ends[1])
-        app.repaint()
-    elif kind == "stalls":
-        await app.push_screen(StallsScreen())
-    elif kind == "log":
-        await app.push_screen(LogScreen())
+        await app.open_link(LinkKey(ends[0], ends[1], app.choices.paths(app.scene())[0]))
+    elif kind == "node" and len(ends) == 1:
+        await app.open_node(ends[0])
+    elif kind in _ACTIONS:
+        await app.run_action(_ACTIONS[kind])
 
 
-def place_of(app: MeshtopApp) -> str:
+_ACTIONS = {
+    "stalls": "app.stalls_screen", "log": "app.log_screen", "diagnosis": "app.diagnosis_screen",
+    "burst": "app.bursts_screen",
+}  # fmt: skip
+
+
+def place_of(app: App[Any]) -> str:
     """What the screen that is seen is called; a dialog has the name of the screen below it."""
     for screen in reversed(app.screen_stack):
         if isinstance(screen, SceneScreen):

@@ -9,18 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
+from textual.app import App
 from textual.pilot import Pilot
 
 from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.engine.snapshot import TrailPoint, View
-from meshtop.model import Command, LinkKey, Mesh, NodeName
+from meshtop.model import Command, LinkKey, Mesh, NodeName, RunExperiment
 from meshtop.ui.picture.grid import Grid, grid_of
 from meshtop.ui.picture.svg import svg
-
-if TYPE_CHECKING:
-    from meshtop.ui.app import MeshtopApp
+from meshtop.ui.scene import Scene
 
 # What can be drawn; `link:e:a` and `node:a` name whose.
 NAMES = ("overview", "link:SRC:DST", "node:NAME", "stalls", "diagnosis", "burst", "log")
@@ -107,6 +106,9 @@ class Still:
     def plan_burst(self, request: BurstRequest) -> BurstPlan:
         raise ValueError("a picture starts no burst")
 
+    def plan_experiment(self, command: RunExperiment) -> NoReturn:
+        raise ValueError("a picture runs no experiment")
+
 
 def check_name(name: str, mesh: Mesh) -> None:
     """Raises NoSuchView for what cannot be drawn."""
@@ -149,7 +151,7 @@ async def drawn(
             await pilot.pause()
             await app.open_view(name)
             await pilot.pause()
-            taken.append(picture_of(app, name))
+            taken.append(picture_of(app, app.scene(), name))
         except BaseException as error:  # Textual would print it and go on
             taken.append(error)
         app.exit()
@@ -167,9 +169,8 @@ def draw(view: View, name: str = "overview", size: tuple[int, int] = (120, 40), 
     return asyncio.run(drawn(view, name, size, **options))
 
 
-def picture_of(app: MeshtopApp, name: str) -> Picture:
-    """What the app shows now, called ``name``."""
-    scene = app.scene()
+def picture_of(app: App[Any], scene: Scene, name: str) -> Picture:
+    """What the app shows now, which is ``scene``, called ``name``."""
     return Picture(grid_of(app), scene.view.mesh.name, name, scene.now_s)
 
 

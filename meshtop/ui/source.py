@@ -7,7 +7,14 @@ from typing import Protocol
 
 from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.engine.snapshot import FlowView, TrailPoint, View
-from meshtop.model import Command, LinkKey, NodeName
+from meshtop.model import Command, LinkKey, NodeName, RunExperiment
+
+
+class Cost(Protocol):
+    """``sends`` is in words: what, how much at most, for how long."""
+
+    @property
+    def sends(self) -> str: ...
 
 
 class Source(Protocol):
@@ -32,6 +39,10 @@ class Source(Protocol):
     def plan_burst(self, request: BurstRequest) -> BurstPlan:
         """What a burst would cost now, and the reasons for which it has to be confirmed. Raises ValueError with the
         reason and the cure for one that cannot be."""
+        ...
+
+    def plan_experiment(self, command: RunExperiment) -> Cost:
+        """What an experiment would send. Raises ValueError for one that cannot be."""
         ...
 
     def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]:

@@ -1,0 +1,117 @@
+"""Diagnosis: every finding with what speaks for and against it, what to do, and experiments that would settle it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.strip import Strip
+
+from meshtop.engine.snapshot import FindingView
+from meshtop.model import LinkKey
+from meshtop.ui import keys
+from meshtop.ui.layout import notice_lines
+from meshtop.ui.scene import Scene
+from meshtop.ui.screens.base import SceneScreen
+from meshtop.ui.screens.bursts import beside
+from meshtop.ui.widgets.canvas import Canvas
+from meshtop.ui.widgets.findings import FindingList, FindingPanel, listed
+from meshtop.ui.widgets.footer import Footer
+from meshtop.ui.widgets.header import Header, HeaderLook
+from meshtop.ui.widgets.notice import Notice
+from meshtop.ui.widgets.stalls_panel import utc
+
+_BESIDE_FROM = 100  # cells
+
+
+class DiagnosisScreen(SceneScreen):
+    """Stays with the finding that was selected, wherever it moves in the list; the gravest one before that."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("diagnosis")]
+
+    def __init__(self) -> None:
+        super().__init__(id="diagnosis-screen")
+        self._selected: str | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Header(id="header")
+        yield Notice(id="notice")
+        yield Canvas(id="lines")
+        yield Footer(id="footer")
+
+    def show(self, scene: Scene) -> None:
+        if not self.is_mounted or not self.query("#footer"):
+            return
+        width, height = self.app.size
+        glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
+        notice = notice_lines(height, bool(scene.view.notice))
+        self.query_one(Notice).draw(scene.view.notice, notice, width, glyphs, palette)
+        self.query_one("#lines", Canvas).show(self._body(scene, width, max(height - 2 - notice, 1)))
+        look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)
+        self.query_one(Header).draw(scene, look, width, glyphs, palette)
+        self.query_one(Footer).draw(scene, keys.hints("diagnosis", self.meshtop.key_table), width, glyphs, palette)
+
+    def _body(self, scene: Scene, width: int, height: int) -> list[Strip]:
+        glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
+        findings = listed(scene)
+        chosen = self._chosen(findings)
+        table = FindingList(scene, findings, chosen.id if chosen else None, glyphs, palette)
+        if chosen is None:
+            return table.strips(width, height)
+        rows = min(len(findings), max(height // 3 - 2, 1)) + 2
+        strips = table.strips(width, min(rows, height))
+        room, panel = height - rows, FindingPanel(scene, chosen, glyphs, palette)
+        if room < 2:
+            return strips[:height]
+        if width >= _BESIDE_FROM:
+            left = width * 11 // 20
+            return strips + beside(panel.reasons(left, room), panel.advice(width - left - 1, room))
+        if room < 8:
+            return strips + panel.reasons(width, room)
+        half = room // 2
+        return strips + panel.reasons(width, room - half) + panel.advice(width, half)
+
+    def _chosen(self, findings: list[FindingView]) -> FindingView | None:
+        for one in findings:
+            if one.id == self._selected:
+                return one
+        self._selected = None
+        return findings[0] if findings else None
+
+    # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def action_move(self, step: int) -> None:
+        findings = listed(self.meshtop.scene())
+        chosen = self._chosen(findings)
+        if chosen is not None:
+            self._selected = findings[min(max(findings.index(chosen) + step, 0), len(findings) - 1)].id
+            self.meshtop.repaint()
+
+    def action_gravest(self) -> None:
+        self._selected = None
+        self.meshtop.repaint()
+
+    def action_experiment(self, number: int) -> None:
+        """Ask for the experiment that stands beside that number."""
+        chosen = self._chosen(listed(self.meshtop.scene()))
+        if chosen is None:
+            self.meshtop.say("There is no finding to settle.")
+        elif not chosen.experiments:
+            self.meshtop.say("No experiment would settle this one.")
+        elif number > len(chosen.experiments):
+            self.meshtop.say(f"There are experiments 1 to {len(chosen.experiments)}.")
+        else:
+            self.meshtop.ask_experiment(chosen, chosen.experiments[number - 1])
+
+    async def action_pick(self) -> None:
+        """Its link, at the time at which it began."""
+        chosen = self._chosen(listed(self.meshtop.scene()))
+        if chosen is None:
+            self.meshtop.say("There is no finding to select.")
+        elif chosen.src is not None and chosen.dst is not None and chosen.path is not None:
+            await self.meshtop.open_link(LinkKey(chosen.src, chosen.dst, chosen.path), at=utc(chosen.since))
+        elif (node := chosen.node or chosen.dst or chosen.src) is not None:
+            await self.meshtop.open_node(node)
+        else:
+            self.meshtop.say("It concerns the whole mesh: there is no link to show.")
