@@ -12,7 +12,7 @@ from meshtop import units
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import Evidence
 from meshtop.engine.verdicts.lifecycle import OPENS_AT, Candidate, Subject
-from meshtop.engine.verdicts.signals import Below, LinkSignals, worst
+from meshtop.engine.verdicts.signals import Below, LinkSignals, at_most, worst
 from meshtop.engine.verdicts.tunnels import Tunnels, interface
 from meshtop.engine.verdicts.weigh import MOST, Rule, Sign, Weighed, weigh
 from meshtop.model import LinkKey, Mesh, NodeName, PathName
@@ -56,8 +56,9 @@ class Comparison:
             link.pair_runs = sum(each.loss_runs for each in both)
             if link.pair_decided:
                 link.pair_loss_pct = 100 * link.pair_lost / link.pair_decided
-            if link.pair_lost and link.pair_loss_pct and link.retrans_as_pings_pct is not None:
-                link.loss_ratio = link.retrans_as_pings_pct / link.pair_loss_pct
+            if link.pair_lost and link.expected_share is not None:
+                # there and back: twice the chance, were both directions as the one that segments take
+                link.echo_chance = 1 - at_most(link.pair_lost - 1, 2 * link.expected_share * link.pair_decided)
             if back is not None:
                 link.back_loss_pct = back.small_loss_pct
                 link.back_silent = back.silent_for_s is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import comb
+from math import exp, factorial
 
 from meshtop.engine.counters import RETRANS as NODE_RETRANS
 from meshtop.engine.counters import TIMEOUTS as NODE_TIMEOUTS
@@ -47,8 +47,12 @@ _FULL_PINGS_S = 20.0  # they come every five seconds
 _ENOUGH_RETRANS = 8
 # Fewer pings than this would hardly have met any loss.
 _ENOUGH_PINGS = 8
-# Long enough for pings to meet a loss of ten percent, short enough to be of one trouble.
-_BLIND_S = 15.0
+# Segments in a second whose lost share says something of that second.
+_TELLING_SEGS = 20
+_MOST_COUNTED = 100
+# So much is lost that TCP's own pace would vary from second to second, were it by chance.
+_HEAVY_PCT = 3.0
+_BUSY = 0.8  # of the time: it is the path, not an application, that sets the pace
 # Acknowledged within this time: the way there and back was open.
 _PROGRESS_S = 2.5
 # tcp_info's min_rtt before the first measurement, 2³²−1 µs.
@@ -88,6 +92,7 @@ class LinkSignals:
     tcp_added_ms: float | None = None
     goodput_bps: float | None = None
     goodput_spread: float | None = None  # standard deviation of one-second goodput over its mean
+    heavy_spread: float | None = None  # the same, where the path sets the pace and loses three percent and more
     idle_ack_s: float | None = None  # since anything was acknowledged, while data waits
     busy_share: float | None = None  # of the time of the flows that were there
     rwnd_share: float | None = None  # of the busy time
@@ -117,16 +122,16 @@ class LinkSignals:
     open_stalls: Mapping[str, float] = field(default_factory=dict)
     stalls: Mapping[str, int] = field(default_factory=dict)
     # What follows from these.
-    retrans_as_pings_pct: float | None = None  # over the time that pings are counted over
+    expected_share: float | None = None  # of pings, that would be lost were loss blind to what a packet is
     pings_lost: int = 0
     ping_loss_pct: float | None = None
-    blind_chance: float | None = None  # of losing no more pings than were lost, if loss met all packets alike
+    blind_chance: float | None = None  # of no more lost pings than there were, if so
     silent_for_s: float | None = None  # as silence_s, once it is longer than chance and round trips explain
     progress: bool = False  # anything was acknowledged in the last seconds
     blackholed_s: float | None = None
     blackout_stalls: int = 0
     # Others, filled in by whoever compares.
-    loss_ratio: float | None = None  # of segments sent again to pings lost
+    echo_chance: float | None = None  # of as many lost pings as there were, by the loss that segments meet
     back_silent: bool | None = None
     above_ratio: float | None = None  # of what is added to a round trip here to what is below
     loaded_ratio: float | None = None
@@ -197,20 +202,28 @@ def _derive(signals: LinkSignals) -> None:
 
 
 def _against_pings(signals: LinkSignals, group: Group, link: LinkRecord, now: float) -> None:
-    cells = group.since(now - PINGS_S)
-    if total(cells, SEGS) >= ENOUGH_SEGS:
-        signals.retrans_as_pings_pct = 100 * total(cells, RETRANS) / total(cells, SEGS)
-    recent = group.since(now - _BLIND_S)
-    segs = total(recent, SEGS)
-    rtts, lost = link.small.tally(now - _BLIND_S, now)
-    if segs >= ENOUGH_SEGS and len(rtts) + lost >= _ENOUGH_PINGS:
-        signals.blind_chance = _at_most(lost, len(rtts) + lost, total(recent, RETRANS) / segs)
+    """How many pings would have been lost, had each met the share of lost segments of its own second."""
+    seconds: dict[int, list[int]] = {}
+    for cell in group.since(now - PINGS_S - lost_after_s(link.baseline.rtt_ms)):
+        one = seconds.setdefault(int(cell.end), [0, 0])
+        one[0] += cell.counts[SEGS]
+        one[1] += cell.counts[RETRANS]
+    decided_by = now - lost_after_s(link.baseline.rtt_ms)
+    expected, met, lost = 0.0, 0, 0
+    for outcome in link.small.ring.between(now - PINGS_S, now):
+        segs, again = seconds.get(int(outcome.sent_at + 1), (0, 0))
+        if outcome.sent_at <= decided_by and segs >= _TELLING_SEGS:
+            expected += min(1.0, again / segs)
+            met += 1
+            lost += outcome.rtt_ms is None
+    if met >= _ENOUGH_PINGS:
+        signals.expected_share = expected / met
+        signals.blind_chance = at_most(lost, expected)
 
 
-def _at_most(lost: int, sent: int, share: float) -> float:
-    """The chance of at most that many losses among those sent, each lost with that probability."""
-    share = min(max(share, 0.0), 1.0)
-    return sum(comb(sent, n) * share**n * (1 - share) ** (sent - n) for n in range(lost + 1))
+def at_most(count: int, expected: float) -> float:
+    """The chance of at most that many, where so many are expected (Poisson)."""
+    return min(1.0, sum(exp(-expected) * expected**n / factorial(n) for n in range(min(count, _MOST_COUNTED) + 1)))
 
 
 # ── TCP ──
@@ -238,6 +251,8 @@ def _tcp(signals: LinkSignals, group: Group, now: float, missing: Sequence[str])
     _delay(signals, cells, group)
     _goodput(signals, cells, now)
     _limits(signals, cells)
+    if (signals.retrans_pct or 0.0) >= _HEAVY_PCT and (signals.busy_share or 0.0) >= _BUSY:
+        signals.heavy_spread = signals.goodput_spread
 
 
 def _retransmissions(signals: LinkSignals, cells: list[Cell], now: float, missing: Sequence[str]) -> None:
