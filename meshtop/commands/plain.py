@@ -1,15 +1,16 @@
-"""A snapshot as plain text: one table of nodes, one of links, for people and for pipes. Pure."""
+"""A snapshot as plain text: what is wrong, a table of nodes, one of links, for people and for pipes. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from meshtop.engine.snapshot import LinkView, NodeView, Snapshot
+from meshtop.engine.snapshot import FindingView, LinkView, NodeView, Snapshot
 from meshtop.model import Mesh
 from meshtop.units import UNKNOWN, format_age, format_duration, format_ms, format_pct, format_rate
 
 _NODE_HEAD = ("node", "state", "age", "samples", "ssh ms", "retx", "cpu", "kernel", "ss", "")
 _LINK_HEAD = ("link", "state", "rtt ms", "base", "full", "pdv", "loss", "full", "rate", "retx", "flows", "")
+_FINDING_HEAD = ("finding", "severity", "sure", "about")
 _RIGHT_FROM = 2  # the figures; name and state read better from the left
 
 
@@ -18,6 +19,7 @@ def table(state: Snapshot, mesh: Mesh) -> str:
     up = sum(node.state == "up" for node in state.nodes)
     parts = [
         f"{state.mesh} at {state.at}: {up}/{len(state.nodes)} nodes up, over {format_duration(state.window_s)}",
+        *([_findings(state.findings)] if state.findings else []),
         _aligned(_NODE_HEAD, map(_node, state.nodes)),
     ]
     for path in mesh.paths:
@@ -25,6 +27,11 @@ def table(state: Snapshot, mesh: Mesh) -> str:
         if links:
             parts.append(f"{path.name} ({path.kind})\n{_aligned(_LINK_HEAD, map(_link, links))}")
     return "\n\n".join(parts)
+
+
+def _findings(findings: Sequence[FindingView]) -> str:
+    rows = [(each.code, each.severity, f"{100 * each.confidence:.0f}%", each.summary) for each in findings]
+    return _aligned(_FINDING_HEAD, rows)
 
 
 def _node(node: NodeView) -> tuple[str, ...]:

@@ -1,10 +1,13 @@
-"""What needs looking at, worst first: whole rows and columns in trouble as one entry, then single links."""
+"""What needs looking at, worst first: open findings, whole rows and columns in trouble as one entry, then single links
+of which no finding speaks."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from meshtop.engine.snapshot import FindingView
 from meshtop.model import NodeName, PathName
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
@@ -16,6 +19,7 @@ from meshtop.units import format_ms, format_pct, format_rate
 
 # Fewer than three say little about what they share.
 _TOGETHER = 3
+_CODE = 16  # cells of the longest code of a finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +37,20 @@ class AttentionPanel(Canvas):
     def draw(self, scene: Scene, width: int, height: int, framed: bool, glyphs: Glyphs, palette: Palette) -> None:
         inner = width - (2 if framed else 0)
         rows = height - (2 if framed else 1)
-        nodes = [shown for shown in scene.nodes if not shown.usable]
-        links = concerns(scene)
-        count = len(nodes) + len(links)
+        findings = said(scene)
+        nodes = [
+            shown for shown in scene.nodes if not shown.usable and not _explained(findings, {shown.node.name}, None)
+        ]
+        links = [c for c in concerns(scene) if not _explained(findings, {c.src, c.dst}, (c.src, c.dst, c.path))]
+        count = len(findings) + len(nodes) + len(links)
         roomy = rows - count  # so many, the worst, may take two lines
         who = max(scene.pair_width(17), 8)
         body: list[Line] = []
-        for place, shown in enumerate(nodes):
+        for place, finding in enumerate(findings):
+            body += _finding_lines(finding, who, inner, place < roomy, glyphs, palette)
+        for place, shown in enumerate(nodes, start=len(findings)):
             body += _node_lines(shown, who, inner, place < roomy, glyphs, palette)
-        for place, concern in enumerate(links, start=len(nodes)):
+        for place, concern in enumerate(links, start=len(findings) + len(nodes)):
             body += _link_lines(concern, who, inner, place < roomy, glyphs, palette)
         if count > rows:
             body[rows - 1 :] = [Line().gap().add(f"and {count - rows + 1} more", palette.dim)]
@@ -56,6 +65,21 @@ def _calm(scene: Scene) -> str:
     if states["ok"] == len(scene.links):
         return "all links are well"
     return f"{states['ok']} of {len(scene.links)} links are well; of the others nothing is known"
+
+
+def said(scene: Scene) -> tuple[FindingView, ...]:
+    """Open findings, the most important first; what only informs is for the diagnosis."""
+    return () if scene.source_lost else tuple(f for f in scene.view.snapshot.findings if f.severity != "info")
+
+
+def _explained(
+    findings: Iterable[FindingView], nodes: Collection[NodeName | None], link: tuple[object, object, object] | None
+) -> bool:
+    """Whether one of them speaks of that link, or of a node that has part in it."""
+    return any(
+        (f.node is not None and f.node in nodes) or (link is not None and (f.src, f.dst, f.path) == link)
+        for f in findings
+    )
 
 
 def concerns(scene: Scene) -> list[Concern]:
@@ -111,6 +135,21 @@ def _link_lines(
     if two_lines:
         line.add(glyphs.fit(concern.path, max(width - line.width - 1, 0)).rstrip(), palette.dim)
     return _with_words(line, concern.words, width, two_lines, glyphs, palette)
+
+
+def _finding_lines(
+    finding: FindingView, who: int, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette
+) -> list[Line]:
+    state: ShownState = "down" if finding.severity == "critical" else "degraded"
+    style = palette.states_bold[state]
+    about = finding.node or f"{finding.src}→{finding.dst}"
+    line = Line().gap().add(f"{glyphs.states[state]} ", style).add(glyphs.fit(about, who), palette.bold).gap()
+    line.add(glyphs.fit(finding.code, _CODE).rstrip(), style).gap()
+    line.add(glyphs.fit(f"{100 * finding.confidence:.0f}%", max(width - line.width - 1, 0)).rstrip(), palette.dim)
+    if not two_lines:
+        return [line]
+    words = finding.summary.partition(": ")[2] or finding.summary
+    return [line, Line().gap(3).add(glyphs.fit(words, max(width - 4, 0)).rstrip(), palette.text)]
 
 
 def _node_lines(
