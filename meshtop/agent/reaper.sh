@@ -1,6 +1,7 @@
 # One iperf3 on a node, and its end. POSIX sh (dash, bash, busybox ash), any user; writes nothing to the disk.
 #
-# The preamble (meshtop/collect/reaped.py) sets MT_ROLE, MT_LIMIT, MT_BIND, MT_PORTS and the positional parameters.
+# It is handed over as the body of a function (meshtop/collect/reaped.py), which is called with iperf3's arguments; before
+# that MT_ROLE, MT_LIMIT, MT_BIND and MT_PORTS are set. MESHTOP_BURST is what agent/abort.sh knows its iperf3 by.
 # Afterwards standard input holds "x" for an orderly end; its own end, with the session, ends everything too.
 #
 #   main (waits) ─┬─ timeout ─ iperf3
@@ -10,7 +11,8 @@
 
 LC_ALL=C
 PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin:/usr/local/bin
-export LC_ALL PATH
+MESHTOP_BURST=$$
+export LC_ALL PATH MESHTOP_BURST
 cd /
 exec 3<&0 </dev/null
 printf '\n#mt begin\n'

@@ -130,12 +130,25 @@ class BurstRun:
         """Raises _Failure."""
         try:
             async with asyncio.timeout(self._plan.limit_s + OVERTIME_S):
-                await self._listen()
+                await self._listen_with_a_client_at_hand()
                 await self._connect()
                 await self._finish()
         except TimeoutError:
             why = f"not over after {self._plan.limit_s:.0f} s, the most that is allowed for it"
             raise _Failure(Explained(why, "see the intervals for what stalled; ask for less")) from None
+
+    async def _listen_with_a_client_at_hand(self) -> None:
+        """While the server is being started, so is the client's shell: what is left to do then is one message."""
+        opening = asyncio.create_task(self._ready(self._plan.client), name="burst's client")
+        try:
+            await self._listen()
+            self._client = await asyncio.shield(opening)
+        finally:
+            if self._client is None:
+                opening.cancel()
+                await asyncio.wait({opening})
+                if not opening.cancelled() and opening.exception() is None:
+                    self._client = opening.result()  # to be closed with the rest
 
     async def _listen(self) -> None:
         """A server on the first free port: the next one where the node's ``ss`` did not see what is in the way."""
@@ -148,7 +161,8 @@ class BurstRun:
                 ports=ports,
                 bind=self._plan.connect_to,
             )
-            self._server = await self._start(self._plan.server, order)
+            self._server = await self._ready(self._plan.server)
+            self._server.begin(order)
             following = self._follow(self._server, self._heard_server)
             await self._first(following, self._listening, LISTEN_S)
             if self._listening.is_set():
@@ -168,8 +182,8 @@ class BurstRun:
 
     async def _connect(self) -> None:
         assert self._server is not None  # noqa: S101  # it listens
-        order = Order(role="client", arguments=self._client_arguments(), limit_s=self._plan.limit_s)
-        self._client = await self._start(self._plan.client, order)
+        assert self._client is not None  # noqa: S101  # it waits for its order
+        self._client.begin(Order(role="client", arguments=self._client_arguments(), limit_s=self._plan.limit_s))
         following = self._follow(self._client, self._heard_client)
         await self._first(following, self._connected, MUTE_S)
         if self._connected.is_set():
@@ -200,12 +214,12 @@ class BurstRun:
         if open_ones := {task for task in self._following if not task.done()}:
             await asyncio.wait(open_ones, timeout=LAST_WORDS_S)
 
-    async def _start(self, node: NodeName, order: Order) -> Reaped:
+    async def _ready(self, node: NodeName) -> Reaped:
         session = self._sessions(node)
         if session is None:
             raise _Failure(Explained(f"there is no session with {node}", "see that node's state for why"))
         try:
-            return await Reaped.start(node, session, order)
+            return await Reaped.ready(node, session)
         except TransportFault as fault:
             raise _Failure(Explained(f"{node}: {fault.reason}", fault.cure)) from fault
 

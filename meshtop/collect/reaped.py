@@ -22,10 +22,11 @@ from meshtop.parse.versions import parse_iperf3_version
 from meshtop.transport.base import Channel, Session
 
 # The script comes line by line and not a byte more, so that what is written afterwards is there for the reaper. No
-# quote but one pair, no line end, no "!" and no backslash: csh and fish hand it on as it is, too.
+# quote but one pair, no line end, no "!" and no backslash: csh and fish hand it on as it is, too. Its first words are
+# what agent/abort.sh knows it by.
 _COMMAND = (
     "exec /bin/sh -c '"
-    "n=$(echo; echo x); n=${n%x}; s=; "
+    ": meshtop-burst; n=$(echo; echo x); n=${n%x}; s=; "
     'while IFS= read -r l; do case $l in "#go") eval "$s"; exit ;; esac; s=$s$l$n; done'
     "'"
 )
@@ -44,7 +45,7 @@ class Order(Value, frozen=True, kw_only=True):
     bind: str = ""
 
     def script(self) -> bytes:
-        """For standard input. Raises ValueError for what is no address."""
+        """For standard input, after the reaper itself. Raises ValueError for what is no address."""
         values = {
             "MT_ROLE": self.role,
             "MT_LIMIT": str(math.ceil(self.limit_s)),
@@ -52,14 +53,15 @@ class Order(Value, frozen=True, kw_only=True):
             "MT_PORTS": " ".join(str(int(port)) for port in self.ports),
         }
         lines = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
-        return "\n".join([*lines, f"set -- {shlex.join(self.arguments)}", _reaper(), "#go", ""]).encode()
+        return "\n".join([*lines, f"reaper {shlex.join(self.arguments)}", "#go", ""]).encode()
 
 
 @cache
-def _reaper() -> str:
-    """Without comments and indents: each byte of it is read singly on the node."""
+def reaper() -> bytes:
+    """As a shell function, without comments and indents: each byte of it is read singly on the node."""
     text = (files("meshtop.agent") / "reaper.sh").read_text("utf-8")
-    return re.sub(r"^\s*(#.*)?\n|^[ \t]+", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^\s*(#.*)?\n|^[ \t]+", "", text, flags=re.MULTILINE)
+    return f"reaper() {{\n{text}}}\n".encode()
 
 
 class Reaped:
@@ -80,11 +82,22 @@ class Reaped:
         self._rest = b""
 
     @classmethod
+    async def ready(cls, node: NodeName, session: Session) -> Reaped:
+        """A reaper that waits for its order: what can be done beforehand is. Raises TransportFault."""
+        channel = await session.open(_COMMAND)
+        channel.write(reaper())
+        return cls(node, channel)
+
+    @classmethod
     async def start(cls, node: NodeName, session: Session, order: Order) -> Reaped:
         """Raises TransportFault."""
-        channel = await session.open(_COMMAND)
-        channel.write(order.script())
-        return cls(node, channel)
+        made = await cls.ready(node, session)
+        made.begin(order)
+        return made
+
+    def begin(self, order: Order) -> None:
+        """Raises ValueError for an order that cannot be."""
+        self._channel.write(order.script())
 
     async def follow(self, on_line: Callable[[bytes], None]) -> None:
         """Until its output ends; ``on_line`` gets each whole line. Raises TransportFault when the session dies."""

@@ -22,18 +22,27 @@ def note(text: str) -> None:
 def cost(plan: BurstPlan) -> str:
     request = plan.request
     arrow = "↔" if request.bidir else "←" if request.reverse else "→"
-    amount = format_bytes(request.bytes) if request.bytes is not None else format_duration(request.seconds)
+    amount = _size(request.bytes) if request.bytes is not None else format_duration(request.seconds)
     parts = [
         f"{request.streams} {'stream' if request.streams == 1 else 'streams'} of {'UDP' if request.udp else 'TCP'}",
         amount,
     ]
     if request.rate_bps is not None:
-        parts.append(f"at most {format_rate(request.rate_bps)} each")
+        parts.append(f"at most {_rate(request.rate_bps)} each")
     predicted = "its cost cannot be told"
     if plan.predicted_s is not None and plan.predicted_bytes is not None:
-        predicted = f"about {format_bytes(plan.predicted_bytes)} in {format_duration(plan.predicted_s)}"
+        predicted = f"about {_size(plan.predicted_bytes)} in {format_duration(plan.predicted_s)}"
     way = f"{plan.client} connects to {plan.server}"
     return f"{request.src} {arrow} {request.dst} over {request.path}: {', '.join(parts)}; {predicted}; {way}"
+
+
+def _rate(rate_bps: float | None) -> str:
+    return format_rate(rate_bps) if rate_bps is None else f"{format_rate(rate_bps)}bit/s"
+
+
+def _size(size: float | None) -> str:
+    text = format_bytes(size)
+    return f"{text[:-1]}{text[-1].upper()}iB" if text[-1:].isalpha() else text if size is None else f"{text} B"
 
 
 class Live:
@@ -65,10 +74,13 @@ def line(parts: list[BurstInterval], since: float, event: BurstEvent) -> str:
         before = each.t
     told = [each.retransmits for each in parts if each.retransmits is not None]
     rate = moved / (last.t - since) if last.t > since else last.bps
-    cells = [f"{last.t:6.1f} s", f"{format_rate(rate):>9}"]
-    cells.append(f"retx {sum(told):>5}" if told else "retx     –")
-    cells.append(f"rtt {format_ms(last.rtt_ms):>6} ms")
-    cells.append(f"cwnd {format_bytes(last.cwnd_bytes):>9}")
+    cells = [f"{last.t:6.1f} s", f"{_rate(rate):>10}"]
+    if told:
+        cells.append(f"retx {sum(told):>5}")
+    if last.rtt_ms is not None:
+        cells.append(f"rtt {format_ms(last.rtt_ms):>6} ms")
+    if last.cwnd_bytes is not None:
+        cells.append(f"cwnd {_size(last.cwnd_bytes):>8}")
     standing = sum(stall.end is None for stall in event.stalls or ())
     if standing:
         cells.append(f"{standing} stalled")
@@ -81,17 +93,24 @@ def summary(record: BurstRecord) -> str:
         head += f": {record.reason}" + (f" ({record.cure})" if record.cure else "")
     rows = [head]
     if record.sent_bytes is not None:
-        rows.append(f"  sent      {format_bytes(record.sent_bytes):>10}  {format_rate(record.sender_bps)}")
+        rows.append(f"  sent      {_size(record.sent_bytes)} at {_rate(record.sender_bps)}")
     if record.received_bytes is not None:
-        rows.append(f"  received  {format_bytes(record.received_bytes):>10}  {format_rate(record.receiver_bps)}")
+        rows.append(f"  received  {_size(record.received_bytes)} at {_rate(record.receiver_bps)}")
     if record.retransmits is not None:
-        rows.append(f"  retransmissions  {record.retransmits} segments")
+        rows.append(f"  resent    {record.retransmits} segments")
+    if record.lost_pct is not None:
+        rows.append(
+            f"  lost      {format_pct(record.lost_pct)} of the datagrams, jitter {format_ms(record.jitter_ms)} ms"
+        )
+    if record.other is not None:
+        back = f"{_size(record.other['received_bytes'])} at {_rate(record.other['receiver_bps'])}"
+        rows.append(f"  way back  {back}")
     if record.stalls is not None:
         rows.append(f"  stalls    {_stalls(record)}")
     rows += _pings(record)
     for each in (record.bystanders or ())[:4]:
         flow = f"{each.flow['local']} → {each.flow['peer']}"
-        rows.append(f"  beside it {flow}: {format_rate(each.bps_before)} before, {format_rate(each.bps_during)} during")
+        rows.append(f"  beside it {flow}: {_rate(each.bps_before)} before, {_rate(each.bps_during)} during")
     return "\n".join(rows)
 
 

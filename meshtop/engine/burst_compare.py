@@ -87,7 +87,7 @@ def _signs(above: _Side, below: _Side) -> list[Evidence]:
             Evidence(
                 what="goodput overlay/underlay",
                 value=round(above.bps / below.bps, 3),
-                expected=f"≥ {MUCH_SLOWER:g}: {units.format_rate(above.bps)} against {units.format_rate(below.bps)}",
+                expected=f"≥ {MUCH_SLOWER:g}: {_rate(above.bps)} against {_rate(below.bps)}",
             )
         )
     if _many(above.retrans_pct, below.retrans_pct):
@@ -115,9 +115,13 @@ def _against(above: _Side, below: _Side) -> tuple[Evidence, ...]:
     return ()
 
 
+def _rate(rate_bps: float) -> str:
+    return f"{units.format_rate(rate_bps)}bit/s"
+
+
 def _summary(overlay: BurstRecord, underlay: BurstRecord, above: _Side, below: _Side) -> str:
     def words(record: BurstRecord, side: _Side) -> str:
-        parts = [units.format_rate(side.bps)]
+        parts = [_rate(side.bps)]
         if record.retransmits is not None:
             parts.append(f"{record.retransmits} retransmissions")
         if side.stalls is not None:

@@ -50,14 +50,14 @@ def point(reading: SocketReading, at: float) -> Point:
 
 
 class Metered:
-    """One socket. ``born``: the frames before had been without it. ``gone``: the newest one is."""
+    """One socket. ``born``: the frames before had been without it. ``gone_at``: when it was no longer there."""
 
-    __slots__ = ("born", "gone", "inode", "link", "points")
+    __slots__ = ("born", "gone_at", "inode", "link", "points")
 
     def __init__(self, link: LinkKey | None, born: bool, inode: int | None) -> None:
         self.link = link
         self.born = born
-        self.gone = False
+        self.gone_at: float | None = None
         self.inode = inode
         self.points: list[Point] = []
 
@@ -107,8 +107,9 @@ class Meter:
         if changes.full:
             gone.update(self._sockets)
         for socket in gone - listed:
-            if socket in self._sockets:
-                self._sockets[socket].gone = True
+            metered = self._sockets.get(socket)
+            if metered is not None and metered.gone_at is None:
+                metered.gone_at = at
         self._frames.append(at)
         if self.first_at is None:
             self.first_at = at
@@ -161,7 +162,7 @@ class Meter:
         seconds = min(now, self.newest_at) - after
         if seconds <= 0:
             return NodeLoad()
-        moved = [m.moved(after, now) for m in self._sockets.values() if m.link is not None]
+        moved = [m.moved(after, now) for m in self._sockets.values() if m.link is not None and m.gone_at is None]
         both = [each for each in moved if each is not None]
         return NodeLoad(up=_load((each[0] for each in both), seconds), down=_load((each[1] for each in both), seconds))
 

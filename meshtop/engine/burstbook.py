@@ -10,7 +10,7 @@ holds, and what it lacks is filled in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -38,8 +38,21 @@ MOST_BYSTANDERS = 32
 OVER = frozenset(("done", "failed", "aborted"))
 # iperf3 tells of itself twice a second; sockets that were not seen for longer than this are not seen.
 _UNSEEN_S = 0.9
+# By as much iperf3's beginning and the one that was seen may differ.
+_CLOCKS_S = 0.1
+# A rate over less says nothing of what a flow does.
+_LEAST_BEFORE_S = 0.5
+# What a burst leaves in the queues of its lines has gone by then.
+_SETTLED_S = 0.5
 _NEWS_LATE_S = 3.0  # half a second, and what a full line adds
 _TALK_BYTES = 2000  # a stream's cookie is less, a load's first round trip more
+
+
+class Beside(NamedTuple):
+    """A flow as a burst began: its rate before (None: not followed for long enough), the bytes it had sent."""
+
+    bps: float | None
+    acked: int
 
 
 class _Burst:
@@ -49,8 +62,10 @@ class _Burst:
         self.record = record
         self.began_at: float | None = None
         self.ended_at: float | None = None
+        self.quiet_since = 0.0  # when the last burst over these lines ended, or a while before this one
         self.seen_at: float | None = None  # up to when its sockets were read
         self.told_streams = False  # iperf3 itself tells of each stream
+        self.beside: dict[tuple[NodeName, SocketId], Beside] = {}  # flows that were there when it began
 
     @property
     def sender(self) -> NodeName:
@@ -90,6 +105,7 @@ class BurstBook:
         }
         self._records: dict[str, BurstRecord] = {}  # without ``raw``, oldest first
         self._open: dict[str, _Burst] = {}
+        self._ended_at: dict[NodeName, float] = {}  # the last burst with that node
 
     # ── In ──
 
@@ -103,6 +119,9 @@ class BurstBook:
             case "started":
                 burst.record = record
                 burst.began_at = self._began(burst, event.at)
+                last = max(self._ended_at.get(node, 0.0) for node in (record.src, record.dst))
+                burst.quiet_since = max(burst.began_at - BEFORE_S, last + _SETTLED_S)
+                burst.beside = self._beside(burst, burst.began_at)
                 burst.record = msgspec.structs.replace(record, intervals=(), loaded=rfc3339(burst.began_at))
             case "interval":
                 if not self._tells(burst, record.intervals):
@@ -111,6 +130,7 @@ class BurstBook:
                 burst.record = msgspec.structs.replace(record, intervals=intervals, loaded=burst.record.loaded)
             case "closed":
                 burst.ended_at = event.at
+                self._ended_at.update(dict.fromkeys((record.src, record.dst), event.at))
                 del self._open[record.id]
                 burst.record = self._complete(burst, record, known)
             case _:
@@ -212,24 +232,17 @@ class BurstBook:
         if not streams:
             return None
         interval = _interval(burst, streams, burst.seen_at or burst.began_at, at)
-        through = all(each.gone or not each.points[-1].pending for _, each in streams)
+        through = all(each.gone_at is not None or not each.points[-1].pending for _, each in streams)
         return None if interval.bps == 0 and through else interval  # what follows is iperf3's own talk
 
     def _filled(self, burst: _Burst, told: BurstInterval, since_t: float) -> BurstInterval:
         """iperf3's interval with what only the sender's kernel knows, where iperf3 did not say it."""
-        if burst.began_at is None or burst.is_udp or (told.retransmits is not None and told.rtt_ms is not None):
+        if burst.began_at is None or burst.is_udp or _is_whole(told):
             return told
         streams = self._streams(burst, burst.began_at)
         if not streams:
             return told
-        seen = _interval(burst, streams, burst.began_at + since_t, burst.began_at + told.t)
-        return msgspec.structs.replace(
-            told,
-            retransmits=told.retransmits if told.retransmits is not None else seen.retransmits,
-            rtt_ms=told.rtt_ms if told.rtt_ms is not None else seen.rtt_ms,
-            cwnd_bytes=told.cwnd_bytes if told.cwnd_bytes is not None else seen.cwnd_bytes,
-            streams=_filled_streams(told.streams, seen.streams),
-        )
+        return _merged(told, _interval(burst, streams, burst.began_at + since_t, burst.began_at + told.t))
 
     # ── What the probes saw ──
 
@@ -251,7 +264,9 @@ class BurstBook:
             return msgspec.structs.replace(record, raw=BurstRaw())
         intervals: list[BurstInterval] = []
         for each in record.intervals:
-            intervals.append(self._filled(burst, each, intervals[-1].t if intervals else 0.0))
+            since_t = intervals[-1].t if intervals else 0.0
+            seen = [k for k in (known.intervals if known is not None else ()) if since_t < k.t - _CLOCKS_S <= each.t]
+            intervals.append(each if _is_whole(each) or not seen else _merged(each, _summed(seen)))
         if known is not None and not any(each.streams for each in intervals):
             intervals = list(known.intervals) or intervals
         record = msgspec.structs.replace(record, intervals=tuple(intervals), loaded=burst.record.loaded, raw=BurstRaw())
@@ -274,20 +289,55 @@ class BurstBook:
             and (burst.ended_at is None or each.clock.operator_time(each.stall.start_uptime_s) <= burst.ended_at)
         ]
 
-    def _bystanders(self, burst: _Burst, now: float) -> tuple[Bystander, ...]:
-        """Flows that send over the sender's line, or into the receiver's, the fastest first."""
-        began = burst.began_at or now
-        until = min(now, burst.ended_at or now)
-        found: list[Bystander] = []
+    def _sharing(self, burst: _Burst) -> Iterator[tuple[NodeName, SocketId, Metered]]:
+        """Flows that send over the sender's line, or into the receiver's."""
         for name, meter in self._meters.items():
             for socket, metered in meter.sockets():
                 link = metered.link
                 shares = name == burst.sender or (link is not None and link.dst == burst.receiver)
                 if shares and not burst.is_own(name, socket):
-                    process = self._nodes[name].process_of(metered.inode)
-                    each = _bystander(name, socket, metered, began, until, meter.first_at, process)
-                    if each is not None:
-                        found.append(each)
+                    yield name, socket, metered
+
+    def _beside(self, burst: _Burst, began: float) -> dict[tuple[NodeName, SocketId], Beside]:
+        found = {}
+        for name, socket, metered in self._sharing(burst):
+            stood = metered.stood(began)
+            if stood is None or (metered.gone_at is not None and metered.gone_at <= began):
+                continue
+            since = max(burst.quiet_since, self._meters[name].first_at or began)
+            if not metered.born:
+                since = max(since, metered.points[0].at)
+            moved = metered.moved(since, began) if began - since >= _LEAST_BEFORE_S else None
+            rate = 8 * moved[0] / (began - since) if moved is not None else None
+            found[name, socket] = Beside(rate, stood.acked)
+        return found
+
+    def _bystanders(self, burst: _Burst, now: float) -> tuple[Bystander, ...]:
+        """The flows beside it that send, the fastest first."""
+        began = burst.began_at or now
+        seconds = min(now, burst.ended_at or now) - began
+        found: list[Bystander] = []
+        for name, socket, metered in self._sharing(burst):
+            before = burst.beside.get((name, socket))
+            if before is None and (metered.points[0].at <= began or not metered.born):
+                continue  # it was over before
+            sent = metered.points[-1].acked - (before.acked if before is not None else 0)
+            if sent <= 0 and not (before is not None and before.bps):
+                continue
+            link = metered.link
+            each = Bystander(
+                src=name,
+                dst=link.dst if link is not None else None,
+                path=link.path if link is not None else None,
+                flow={
+                    "local": _end(socket.local, socket.local_port),
+                    "peer": _end(socket.peer, socket.peer_port),
+                    "process": self._nodes[name].process_of(metered.inode),
+                },
+                bps_before=round(before.bps) if before is not None and before.bps is not None else None,
+                bps_during=round(8 * max(0, sent) / seconds) if seconds > 0 else None,
+            )
+            found.append(each)
         found.sort(key=lambda each: -max(each.bps_before or 0.0, each.bps_during or 0.0))
         return tuple(found[:MOST_BYSTANDERS])
 
@@ -298,8 +348,9 @@ class BurstBook:
         if link is None or burst.began_at is None or node.boot is None or not link.ever_answered:
             return None
         began, until = node.axis_now(burst.began_at), node.axis_now(min(now, burst.ended_at or now))
-        before, _ = link.small.tally(began - BEFORE_S, began)
-        full_before, _ = link.full.tally(began - BEFORE_S, began)
+        quiet = node.axis_now(burst.quiet_since)
+        before, _ = link.small.tally(quiet, began)
+        full_before, _ = link.full.tally(quiet, began)
         rtts, lost = link.small.tally(began, until)
         full_rtts, full_lost = link.full.tally(began, until)
         return BurstPings(
@@ -367,44 +418,37 @@ def _interval(burst: _Burst, streams: Iterable[tuple[SocketId, Metered]], after:
     )
 
 
-def _filled_streams(told: tuple[BurstStream, ...], seen: tuple[BurstStream, ...]) -> tuple[BurstStream, ...]:
-    by_port = {each.port: each for each in seen}
-    filled = []
-    for each in told:
+def _is_whole(interval: BurstInterval) -> bool:
+    return interval.retransmits is not None and interval.rtt_ms is not None
+
+
+def _merged(told: BurstInterval, seen: BurstInterval) -> BurstInterval:
+    """``told`` with what it lacks, from what was seen over the same time."""
+    by_port = {each.port: each for each in seen.streams}
+    streams = []
+    for each in told.streams:
         other = by_port.get(each.port) if each.retransmits is None and each.port is not None else None
-        if other is not None:
-            each = msgspec.structs.replace(other, bps=each.bps)  # the same with what it lacks
-        filled.append(each)
-    return tuple(filled) or seen
+        streams.append(each if other is None else msgspec.structs.replace(other, bps=each.bps))
+    return msgspec.structs.replace(
+        told,
+        retransmits=told.retransmits if told.retransmits is not None else seen.retransmits,
+        rtt_ms=told.rtt_ms if told.rtt_ms is not None else seen.rtt_ms,
+        cwnd_bytes=told.cwnd_bytes if told.cwnd_bytes is not None else seen.cwnd_bytes,
+        streams=tuple(streams) or seen.streams,
+    )
 
 
-def _bystander(
-    name: NodeName,
-    socket: SocketId,
-    metered: Metered,
-    began: float,
-    until: float,
-    first_at: float | None,
-    process: str | None,
-) -> Bystander | None:
-    """None for a flow that sent nothing."""
-    since = max(began - BEFORE_S, first_at or began, metered.points[0].at if not metered.born else began - BEFORE_S)
-    before = metered.moved(since, began) if metered.stood(began) is not None and began - since > 0 else None
-    during = metered.moved(began, until) if until > began else None
-    if not (before and before[0]) and not (during and during[0]):
-        return None
-    link = metered.link
-    return Bystander(
-        src=name,
-        dst=link.dst if link is not None else None,
-        path=link.path if link is not None else None,
-        flow={
-            "local": _end(socket.local, socket.local_port),
-            "peer": _end(socket.peer, socket.peer_port),
-            "process": process,
-        },
-        bps_before=round(8 * before[0] / (began - since)) if before is not None else None,
-        bps_during=round(8 * during[0] / (until - began)) if during is not None else None,
+def _summed(parts: Sequence[BurstInterval]) -> BurstInterval:
+    """Several intervals in a row as one: retransmissions added up, the rest as of the last. Rates are left out."""
+    by_port: dict[int | None, BurstStream] = {}
+    for part in parts:
+        for each in part.streams:
+            earlier = by_port.get(each.port)
+            counts = [one.retransmits for one in (earlier, each) if one is not None and one.retransmits is not None]
+            by_port[each.port] = msgspec.structs.replace(each, bps=None, retransmits=sum(counts) if counts else None)
+    counts = [part.retransmits for part in parts if part.retransmits is not None]
+    return msgspec.structs.replace(
+        parts[-1], bps=None, retransmits=sum(counts) if counts else None, streams=tuple(by_port.values())
     )
 
 

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from meshtop.collect.reaped import Order, Reaped
+from meshtop.collect.reaped import reaper as prelude
 from meshtop.transport.local import LocalTransport
 
 pytestmark = pytest.mark.node
@@ -80,7 +81,7 @@ def start(request: pytest.FixtureRequest, shell: list[str]) -> Start:
             start_new_session=True,
         )
         assert reaper.stdin is not None
-        reaper.stdin.write(asked.script())
+        reaper.stdin.write(prelude() + asked.script())
         reaper.stdin.flush()
         return reaper
 
@@ -181,7 +182,7 @@ async def test_an_old_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_no_value_reaches_the_shell_unquoted() -> None:
     script = Order(role="client", arguments=("-c", "$(reboot)", "it's"), limit_s=5).script().decode()
-    assert "set -- -c '$(reboot)' 'it'\"'\"'s'" in script
+    assert "reaper -c '$(reboot)' 'it'\"'\"'s'" in script
     with pytest.raises(ValueError, match="does not appear to be"):
         Order(role="server", arguments=(), limit_s=5, bind="$(reboot)").script()
 
