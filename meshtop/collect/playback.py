@@ -22,8 +22,9 @@ import psutil
 from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.collect.fold import Fold, Reel
 from meshtop.collect.scan import LENGTH, Told
+from meshtop.engine.experiments import ExperimentPlan
 from meshtop.engine.snapshot import FlowView, PlaybackStop, PlaybackView, Snapshot, StreamEvent, TrailPoint, View
-from meshtop.model import AddMark, Command, LinkKey, Mark, NodeName, Playback
+from meshtop.model import AddMark, Command, LinkKey, Mark, NodeName, Playback, RunExperiment
 from meshtop.recording import RecordingReader
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -134,6 +135,9 @@ class Replay:
         return () if self._reel is None else self._reel.fold.engine.flows(node, link)
 
     def plan_burst(self, request: BurstRequest) -> BurstPlan:
+        raise ValueError("this is a recording: nothing can be sent in it")
+
+    def plan_experiment(self, command: RunExperiment) -> ExperimentPlan:
         raise ValueError("this is a recording: nothing can be sent in it")
 
     # ── what commands ask for ────────────────────────────────────────────────────────────────────────────────────────
