@@ -57,6 +57,11 @@ class Glyphs:
     mark: str
     pause: str
     ellipsis: str
+    # of charts, where two series share the axes: in the lower half of a cell, in the upper one, in both
+    solid: tuple[str, str, str]  # the first series
+    dotted: tuple[str, str, str]  # the second one
+    both: str  # one cell with both of them
+    full_size: tuple[str, str]  # probes of full size, of the first and of the second series
 
     @property
     def is_ascii(self) -> bool:
@@ -153,6 +158,7 @@ UNICODE = Glyphs(
     frame=Frame("╭", "╮", "╯", "╰", "─", "│"),
     bracket=("[", "]"), tall_bracket=("┌│└", "┐│┘"),
     self_link="─", mark="╎", pause="❚❚", ellipsis="…",
+    solid=("▄", "▀", "█"), dotted=(".", "˙", ":"), both="▞", full_size=("◇", "○"),
 )  # fmt: skip
 
 ASCII = Glyphs(
@@ -167,6 +173,7 @@ ASCII = Glyphs(
     frame=Frame("+", "+", "+", "+", "-", "|"),
     bracket=("[", "]"), tall_bracket=("[[[", "]]]"),
     self_link="-", mark=":", pause="||", ellipsis="~",
+    solid=("_", "^", "#"), dotted=(".", "'", ":"), both="%", full_size=("O", "o"),
 )  # fmt: skip
 SETS: Mapping[str, Glyphs] = {"unicode": UNICODE, "ascii": ASCII}
 

@@ -38,6 +38,8 @@ def header_line(scene: Scene, look: HeaderLook, width: int, glyphs: Glyphs, pale
         left.add("meshtop", palette.title).add(glyphs.text(" · "), palette.faint)
     left.add(_short(glyphs, scene.view.mesh.name, 16 if width >= 60 else 8), palette.bold)
     pieces = [_nodes(scene, width, palette), live_line(scene, look, width, glyphs, palette)]
+    if width < 60:
+        pieces.reverse()  # whether to believe the rest comes first where not all fits
     pieces += _counts(scene.counts(look.paths), width, glyphs, palette)
     hidden = _hidden_trouble(scene, look.paths, glyphs, palette)
     if hidden.width:

@@ -1,0 +1,121 @@
+"""What to make of a pair: the finding with the next step, and what the kernels of both ends say."""
+
+from __future__ import annotations
+
+from meshtop.engine.snapshot import FindingView, NodeView
+from meshtop.ui.draw import Line
+from meshtop.ui.glyphs import Glyphs
+from meshtop.ui.scene import NODE_WORDS, RANK, Scene, ShownNode, ShownState, age_words
+from meshtop.ui.theme import Palette
+from meshtop.ui.timecursor import utc
+from meshtop.ui.widgets.canvas import Canvas, panel
+from meshtop.ui.widgets.header import clock_text
+from meshtop.ui.widgets.link_panel import Pair, pair_links
+from meshtop.units import format_ms, format_pct
+
+_SEVERITY: dict[str, ShownState] = {"critical": "stalled", "warning": "degraded", "info": "idle"}
+_GRAVITY = ("critical", "warning", "info")
+
+
+class FindingPanel(Canvas):
+    def draw(self, scene: Scene, pair: Pair | None, width: int, height: int, glyphs: Glyphs, palette: Palette) -> None:
+        findings = findings_of(scene, pair) if pair is not None else []
+        title = Line().add("Finding" if len(findings) < 2 else f"{len(findings)} findings", palette.title)
+        if not findings and pair is not None:
+            title = Line().add("No finding", palette.title)
+        body = _finding_lines(scene, findings[0], width, glyphs, palette) if findings else []
+        if pair is not None and not findings:
+            body = _reasons(scene, pair, width, glyphs, palette)
+        self.show(panel(title, body[: max(height - 1, 0)], width, height, False, glyphs, palette))
+
+
+def findings_of(scene: Scene, pair: Pair) -> list[FindingView]:
+    """The open ones of the pair either way or of one of its nodes, the gravest first; of this direction before those of
+    the other and of the nodes."""
+    open_ones = {finding.id for finding in scene.view.snapshot.findings}
+    found = [
+        finding
+        for finding in scene.view.findings
+        if finding.id in open_ones
+        and ({finding.src, finding.dst} == set(pair) or (finding.node is not None and finding.node in pair))
+    ]
+    return sorted(found, key=lambda one: ((one.src, one.dst) != pair, _GRAVITY.index(one.severity), -one.confidence))
+
+
+def _finding_lines(scene: Scene, finding: FindingView, width: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
+    state = _SEVERITY[finding.severity]
+    head = Line().gap().add(f"{glyphs.states[state]} ", palette.states_bold[state])
+    tail = f"  {finding.confidence:.0%} sure, since {clock_text(utc(finding.since))}"
+    where = f"{finding.path}: " if finding.path else f"{finding.node}: " if finding.node else ""
+    room = max(width - head.width - len(tail) - 1, 10)
+    head.add(glyphs.fit(where + finding.summary, min(room, len(where + finding.summary))).rstrip(), palette.bold)
+    if head.width + len(tail) < width:
+        head.add(tail, palette.dim)
+    lines = [head]
+    for step in finding.next[:1]:
+        line = Line().gap(3).add(glyphs.text("→ "), palette.dim)
+        lines.append(line.add(glyphs.fit(step, max(width - line.width - 1, 0)).rstrip(), palette.key))
+    parts = [f"{one.what} {_value(one.value)} ({one.expected})" for one in finding.evidence]
+    for text in glyphs.wrap(" · ".join(parts), max(width - 4, 8), 3):
+        lines.append(Line().gap(3).add(text, palette.text))
+    return lines
+
+
+def _value(value: float | str | None) -> str:
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _reasons(scene: Scene, pair: Pair, width: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
+    """Why the paths are in their states, the worst first; that nothing stands out is said, too."""
+    lines = []
+    for shown in sorted(pair_links(scene, pair), key=lambda one: RANK[one.state]):
+        reason = f"last sample {age_words(shown.age_s)} ago" if shown.stale else shown.link.reason
+        if reason:
+            text = glyphs.fit(f"{glyphs.states[shown.state]} {shown.link.path}: {reason}", max(width - 2, 0)).rstrip()
+            lines.append(Line().gap().add(text, palette.states[shown.state]))
+    return lines or [Line().gap().add("nothing stands out on this pair", palette.dim)]
+
+
+class EndsPanel(Canvas):
+    """Both ends of a pair, a line each: what the kernel counts for the whole node."""
+
+    def draw(self, scene: Scene, pair: Pair | None, width: int, height: int, glyphs: Glyphs, palette: Palette) -> None:
+        body = []
+        for name in pair or ():
+            if name in scene.node:
+                body.append(end_line(scene.node[name], width, glyphs, palette))
+        title = Line().add("Kernels", palette.title).add(glyphs.text(" · of the whole node, 10 s"), palette.dim)
+        self.show(panel(title, body, width, height, False, glyphs, palette))
+
+
+def end_line(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -> Line:
+    node = shown.node
+    style = palette.node_states[shown.state]
+    line = Line().gap().add(f"{glyphs.states[shown.state]} ", style)
+    line.add(glyphs.fit(node.name, 10), palette.bold).gap()
+    if not shown.usable:
+        line.add(f"{NODE_WORDS[shown.state]} ", style)
+        return line.add(glyphs.fit(node.reason or "", max(width - line.width - 1, 0)).rstrip(), palette.text)
+    for name, text in kernel_figures(node):
+        if line.width + len(name) + len(text) + 3 > width - 1:
+            break
+        line.add(f"{glyphs.text(name)} ", palette.dim).add(f"{glyphs.text(text)}  ", palette.text)
+    return line
+
+
+def kernel_figures(node: NodeView) -> list[tuple[str, str]]:
+    """Name and text, what matters most first; what the node cannot tell is left out. Retransmissions by type are
+    segments a second."""
+    tcp = node.tcp
+    figures = [("retx", format_pct(tcp.retrans_pct) if tcp.retrans_pct is not None else None)]
+    figures += [
+        (name, None if rate is None else f"{rate:.1f}/s")
+        for name, rate in (
+            ("all", tcp.retrans_per_s), ("fast", tcp.fast_per_s), ("after RTO", tcp.slow_start_per_s),
+            ("tail probe", tcp.tlp_per_s), ("SYN", tcp.syn_per_s), ("needless", tcp.dsack_per_s),
+            ("undone", tcp.spurious_per_s), ("RTOs", tcp.timeouts_per_s),
+        )
+    ]  # fmt: skip
+    figures.append(("softnet drops", None if node.softnet_drops is None else str(node.softnet_drops)))
+    figures.append(("ssh", None if node.ssh_rtt_ms is None else f"{format_ms(node.ssh_rtt_ms)} ms"))
+    return [(name, text) for name, text in figures if text is not None]
