@@ -88,7 +88,7 @@ def burst(earlier: Settings, /, src: str | None, dst: str | None, **given: Any) 
     if abort_all:
         if src is not None:
             raise click.UsageError("--abort-all ends the bursts of every node; name none")
-        raise click.UsageError("--abort-all is not built yet")
+        return running.run(lambda: burst_run.abort_all(config, as_json=as_json))
     if src is None or dst is None:
         raise click.UsageError("name two nodes: meshtop burst SRC DST")
     requests = burst_run.requests(config, src, dst, asked)

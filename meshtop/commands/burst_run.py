@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Literal
@@ -24,6 +25,7 @@ from meshtop.monitor import Monitor
 
 WRONG = 2
 BOTH = "both"
+ABORT_SCHEMA = "meshtop.abort/1"
 # Of the lines as they are before: two seconds at five samples a second tell what flows there.
 BEFORE_S = 2.0
 _FLUSH_S = 2.0
@@ -101,6 +103,25 @@ async def carry_out(config: MeshConfig, asked: Sequence[BurstRequest], wishes: W
     return await beside(monitor, _Front(monitor, fd, asked, wishes).work())
 
 
+async def abort_all(config: MeshConfig, *, as_json: bool) -> int:
+    """End every burst of ours on every node. The exit code: 1 if one could not be asked, or something is left there."""
+    from meshtop.collect.burst_abort import abort_all as ask_all
+
+    fd = stdout()
+    transports = await asyncio.to_thread(compose.transports_of, config)
+    reports = await ask_all(transports, time.time)
+    failures = [each for each in reports if each.failure is not None or each.left]
+    for each in failures:
+        words = each.failure or f"{len(each.left)} processes could not be ended"
+        burst_text.note(f"meshtop: {each.node}: {words}{f'; {each.cure}' if each.cure else ''}")
+    if as_json:
+        text = msgspec.json.encode({"schema": ABORT_SCHEMA, "nodes": reports}).decode()
+    else:
+        text = burst_text.aborted(reports)
+    code = NO_NODE if all(each.failure is not None for each in reports) else FOUND_FAILURE if failures else FINE
+    return _write(fd, text.encode() + b"\n", code)
+
+
 class _Front:
     def __init__(self, monitor: Monitor, fd: int, asked: Sequence[BurstRequest], wishes: Wishes) -> None:
         self._monitor = monitor
@@ -146,7 +167,7 @@ class _Front:
         if self._wishes.shown == "text":
             return FINE
         made: object = plans[0] if len(plans) == 1 else plans
-        return self._write(msgspec.json.encode(made) + b"\n", FINE)
+        return _write(self._fd, msgspec.json.encode(made) + b"\n", FINE)
 
     async def _confirmed(self, plans: Sequence[BurstPlan]) -> bool:
         asks = list(dict.fromkeys(ask for plan in plans for ask in plan.asks))
@@ -183,20 +204,21 @@ class _Front:
         both = compare(records[0], records[1]) if len(records) == 2 else None
         if self._wishes.shown == "json":
             made: BurstRecord | Comparison = both if both is not None else records[0]
-            return self._write(msgspec.json.encode(made) + b"\n", _code(records))
+            return _write(self._fd, msgspec.json.encode(made) + b"\n", _code(records))
         parts = [burst_text.summary(record) for record in records]
         if both is not None:
             parts.append(burst_text.comparison(both))
-        return self._write("\n\n".join(parts).encode() + b"\n", _code(records))
+        return _write(self._fd, "\n\n".join(parts).encode() + b"\n", _code(records))
 
-    def _write(self, data: bytes, code: int) -> int:
-        failure: OSError | None = None
-        try:
-            write_all(self._fd, data)
-        except OSError as error:
-            failure = error
-        written = verdict(failure)
-        return code if written is None else written
+
+def _write(fd: int, data: bytes, code: int) -> int:
+    failure: OSError | None = None
+    try:
+        write_all(fd, data)
+    except OSError as error:
+        failure = error
+    written = verdict(failure)
+    return code if written is None else written
 
 
 def _code(records: Sequence[BurstRecord]) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 
 from meshtop.burst import BurstInterval, BurstPlan, BurstRecord
+from meshtop.collect.burst_abort import AbortReport
 from meshtop.engine.burst_compare import Comparison
 from meshtop.engine.snapshot import BurstEvent, StreamEvent
 from meshtop.units import format_bytes, format_duration, format_ms, format_pct, format_rate
@@ -131,6 +132,14 @@ def _pings(record: BurstRecord) -> list[str]:
         f"{format_pct(pings.loss_pct)} lost; 1200 B {format_ms(pings.rtt_full_before_ms)} → "
         f"{format_ms(pings.rtt_full_ms)} ms, {format_pct(pings.loss_full_pct)} lost"
     ]
+
+
+def aborted(reports: Sequence[AbortReport]) -> str:
+    rows = [f"{each.node}: ended {command}" for each in reports for command in each.ended]
+    asked = [each for each in reports if each.failure is None]
+    if not rows:
+        rows.append(f"no burst of ours runs on {', '.join(each.node for each in asked)}" if asked else "")
+    return "\n".join(row for row in rows if row)
 
 
 def comparison(both: Comparison) -> str:
