@@ -88,6 +88,17 @@ class Measured(NamedTuple):
     sockets_s: float
 
 
+class Held(NamedTuple):
+    """What of a link does not stall and hardly gets on: flows that crawl, connections that stay in SYN-SENT."""
+
+    crawling: int = 0
+    connecting: int = 0
+    oldest_s: float | None = None  # of those connections
+
+
+_HELD_NONE = Held()
+
+
 class Transition(NamedTuple):
     """A link's state changed, now."""
 
@@ -450,6 +461,23 @@ class NodeRecord:
             if link is not None:
                 yield link, crawl
 
+    def _held(self, boot: Boot) -> dict[LinkKey, Held] | None:
+        """By link, as of the newest reading; None where it cannot be told."""
+        waits = boot.chains.waits
+        if waits is None or waits.at_s is None or not (boot.chains.sockets_known and self.stalls_followed):
+            return None
+        held: dict[LinkKey, Held] = {}
+        for link, _ in self.crawls(boot):
+            known = held.get(link, _HELD_NONE)
+            held[link] = known._replace(crawling=known.crawling + 1)
+        for id_, age_s in waits.connecting(waits.at_s):
+            link_of = boot.chains.link_of(id_)
+            if link_of is not None:
+                known = held.get(link_of, _HELD_NONE)
+                oldest_s = round(max(age_s, known.oldest_s or 0.0), 3)
+                held[link_of] = known._replace(connecting=known.connecting + 1, oldest_s=oldest_s)
+        return held
+
     # ── Counters and sockets ──
 
     def _take_counters(self, event: FrameReceived, boot: Boot, stream: Stream) -> Iterator[LinkEvent | StallEvent]:
@@ -476,6 +504,7 @@ class NodeRecord:
         present = boot is self.boot and step.end_s == boot.chains.newest_s
         seconds = step.end_s - step.start_s
         crawls = self._crawls(boot) if present else {}
+        held = self._held(boot) if present else None
         for key, link in self.links.items():
             decided = link.decided
             if not told:
@@ -486,7 +515,9 @@ class NodeRecord:
             known = self._known(link, stream, gauges, crawls.get(key))
             cell = link.interval(start, end, at, moved, stream.book.running(key), known, late=late)
             sight = SocketSight(step.sockets_s, self.missing, gauges)
-            yield self._event(link, cell, stamp, seconds, late, sight)
+            yield self._event(
+                link, cell, stamp, seconds, late, sight, held.get(key, _HELD_NONE) if held is not None else None
+            )
             link.decided = decided
             if present and before is not None and before.shown.state != cell.shown.state:
                 self.transitions.append(Transition(key, before.shown.state, cell.shown.state, cell.shown.reason))
@@ -500,8 +531,9 @@ class NodeRecord:
         )
 
     def _event(
-        self, link: LinkRecord, cell: Cell, stamp: str, seconds: float, late: bool, sight: SocketSight
-    ) -> LinkEvent:
+        self, link: LinkRecord, cell: Cell, stamp: str, seconds: float, late: bool, sight: SocketSight,
+        held: Held | None,
+    ) -> LinkEvent:  # fmt: skip
         moved = cell.moved
         stalls = None
         if sight.seconds > 0 and self.stalls_followed:
@@ -519,6 +551,11 @@ class NodeRecord:
             retrans=moved.retrans if moved is not None and "retrans_total" not in self.missing else None,
             stalls=stalls["stalls"] if stalls is not None else None,
             stalled_now=bool(link.stalls.standing(cell.end)) if stalls is not None else None,
+            longest_stall_s=stalls["longest_stall_s"] if stalls is not None else None,
+            stalled_pct=stalls["stalled_pct"] if stalls is not None else None,
+            crawling=held.crawling if held is not None else None,
+            connecting=held.connecting if held is not None else None,
+            connecting_oldest_s=held.oldest_s if held is not None else None,
             **link.interval_figures(cell, sight),
         )
 

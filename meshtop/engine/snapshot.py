@@ -424,6 +424,11 @@ class LinkEvent(Value, frozen=True, kw_only=True, tag_field="type", tag="link"):
     stalls: int | None = None
     stalled_now: bool | None = None
     pmtu: int | None = None
+    longest_stall_s: float | None = None
+    stalled_pct: float | None = None
+    crawling: int | None = None  # as of now; null in one that is late
+    connecting: int | None = None
+    connecting_oldest_s: float | None = None
 
 
 class NodeEvent(NodeView, frozen=True, kw_only=True, tag_field="type", tag="node"):

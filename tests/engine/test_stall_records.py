@@ -157,6 +157,9 @@ def test_the_stream_of_links_counts_the_stalls_of_each_interval(build):
     during = [event for event in tale.links if 4.5 < seconds(event.at) <= 5.9]
     assert during
     assert all((event.stalls, event.stalled_now) == (1, True) for event in during)
+    whole = [event for event in during if event.stalled_pct is not None and event.stalled_pct > 99.9]
+    assert len(whole) == len(during)
+    assert during[-1].longest_stall_s == pytest.approx(2.8, abs=0.25)
     calm = [event for event in tale.links if seconds(event.at) < 3.0]
     assert all((event.stalls, event.stalled_now) == (0, False) for event in calm)
 
@@ -181,6 +184,50 @@ def test_short_flows_by_the_thousand_raise_nothing(build):
         tale.take(tale.s.receive(tale.s.probe.tell(tale.s.uptime, build.full(*flows))))
     assert tale.stalls == []
     assert tale.s.link().stalls == 0
+
+
+def test_an_old_ss_without_cookies_tells_a_stall_once_and_nothing_of_short_flows(build):
+    tale = Tale(build, Kernel([(START + 3.0, START + 6.0)], cookie=None))
+    tale.begin()
+    tale.until(10.0)
+    (closed,) = tale.closed
+    assert (closed.id, closed.flow.cookie, closed.outcome) == ("s1", None, "recovered")
+    assert closed.duration_s == pytest.approx(3.0, abs=0.25)
+    for n in range(20):  # ports are used again, by flows that have done less than those before them
+        flows = [
+            Kernel(local_port=1000 + k, cookie=None, busy_ms=20 - n, bytes_acked=700 - n, lastack_ms=3).read(START)
+            for k in range(60)
+        ]
+        tale.s.uptime += 0.2
+        tale.take(tale.s.receive(tale.s.probe.tell(tale.s.uptime, build.full(*flows))))
+    assert [event.id for event in tale.closed] == ["s1"]
+    assert tale.s.node().stalled_now is False
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+def test_a_step_of_the_nodes_wall_clock_neither_makes_nor_moves_a_stall(build, step_s):
+    tale = Tale(build, Kernel([(START + 3.0, START + 6.0)]))
+    tale.begin(info=msgspec.structs.replace(build.info, wall_s=build.epoch + START, wall_uptime_s=START))
+    tale.until(4.5)
+    tale.until(4.7, info=NodeInfo(wall_s=build.epoch + START + 4.6 + step_s, wall_uptime_s=START + 4.6))
+    tale.until(20.0)
+    assert tale.s.node().clock_offset_s == pytest.approx(step_s, abs=0.1)
+    (closed,) = tale.closed
+    assert seconds(closed.start) == pytest.approx(3.0, abs=0.03)
+    assert closed.duration_s == pytest.approx(3.0, abs=0.25)
+    assert closed.cause == "size-blackhole"
+
+
+def test_single_lost_frames_raise_nothing_and_do_not_hide_a_stall(build):
+    tale = Tale(build, Kernel([(START + 8.0, START + 11.0)]))
+    tale.begin()
+    for end in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0):
+        tale.until(end)
+        tale.until(end + 0.2, heard=False)
+    assert tale.stalls == []
+    tale.until(20.0)
+    (closed,) = tale.closed
+    assert seconds(closed.start) == pytest.approx(8.0, abs=0.03)
 
 
 # ── Probes that take over from each other ──
@@ -504,6 +551,8 @@ def test_connections_that_do_not_get_through_are_counted(build):
     tale.take(tale.s.receive(tale.s.probe.tell(tale.s.uptime, build.changed(gone=[at_once.id]))))
     link = tale.s.link()
     assert (link.connecting, link.connecting_oldest_s, tale.s.node().connecting) == (1, 4.0, 1)
+    told = tale.links[-1]
+    assert (told.connecting, told.connecting_oldest_s, told.crawling, told.stalled_pct) == (1, 4.0, 0, 0.0)
     through = msgspec.structs.replace(dialling, state="ESTAB", bytes_acked=1, unacked=None)
     tale.s.uptime += 1.0
     tale.take(tale.s.receive(tale.s.probe.tell(tale.s.uptime, build.changed(through))))

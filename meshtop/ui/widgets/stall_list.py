@@ -121,7 +121,7 @@ class _Drawing:
         pair = max(self.scene.pair_width(15), 5) + 1
         columns = [("start UTC", 11), ("link", pair), ("path", 8 if len(self.scene.paths) > 1 else 0)]
         columns += [("lasted", 13), ("cause", 15), ("outcome", 10)]
-        flow = min(self.width - 90, 48) if self.width >= _FULL_FROM else 0
+        flow = min(self.width - 84, 48) if self.width >= _FULL_FROM else 0
         fitting, used = [], 2  # the cursor
         for name, size in [*columns, ("from → to", flow)]:
             if used + size > self.width:
