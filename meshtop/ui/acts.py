@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from textual.app import App
-
 from meshtop.burst import BurstRecord, BurstRequest
 from meshtop.engine.snapshot import FindingView, View
 from meshtop.model import (
@@ -25,36 +23,41 @@ from meshtop.model import (
     StartBurst,
 )
 from meshtop.ui import experiments, places, screenshot
+from meshtop.ui.bell import StallBell
 from meshtop.ui.burst_form import BOTH, BurstForm, form_of
 from meshtop.ui.choices import Choices
+from meshtop.ui.commands import RUNNING, WAITING, Entry, entries
 from meshtop.ui.dialogs.ask import AskDialog, ChooseDialog
 from meshtop.ui.dialogs.burst import BurstDialog
+from meshtop.ui.dialogs.palette import PaletteDialog
+from meshtop.ui.dress import Dressing
+from meshtop.ui.keys import Key
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
 from meshtop.ui.screens.bursts import BurstsScreen
 from meshtop.ui.screens.diagnosis import DiagnosisScreen
 from meshtop.ui.source import Source
 
-WAITS, RUNS = ("queued",), ("starting", "running", "closing")
-
 
 def running(view: View) -> list[BurstRecord]:
-    return [burst for burst in view.bursts if burst.state in RUNS]
+    return [burst for burst in view.bursts if burst.state in RUNNING]
 
 
 def waiting(view: View) -> list[BurstRecord]:
-    return [burst for burst in view.bursts if burst.state in WAITS]
+    return [burst for burst in view.bursts if burst.state in WAITING]
 
 
 def burst_words(burst: BurstRecord) -> str:
-    return f"{burst.id}  {burst.src}→{burst.dst} {burst.path}, {'waits' if burst.state in WAITS else burst.state}"
+    return f"{burst.id}  {burst.src}→{burst.dst} {burst.path}, {'waits' if burst.state in WAITING else burst.state}"
 
 
-class Acting(App[None]):
+class Acting(Dressing):
     """What the app itself brings is named first."""
 
     source: Source
     choices: Choices
+    key_table: tuple[Key, ...]
+    stall_bell: StallBell
     burst_form: BurstForm | None = None  # as it was last filled in
 
     def scene(self) -> Scene:
@@ -225,6 +228,36 @@ class Acting(App[None]):
         self.say(f"Screenshot: {saved.files[0].with_suffix('')}.svg .png .txt")
         if saved.missing:
             self.say(screenshot.missing_words(saved.missing), severity="warning")
+
+    # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def action_palette(self) -> None:
+        """All commands by name; themes are read anew, so that one can be tried while it is written."""
+        for problem in self.read_themes():
+            self.say(problem, severity="warning")
+        worn = self.theme_file.name
+        extra = [Entry(f"Bell at a new stall: {'off' if self.stall_bell.on else 'on'}", "", "app.bell_switch")]
+        for name in sorted(self.themes):
+            extra.append(
+                Entry(f"Theme {name}", "worn" if name == worn else "", theme=name, why_not=self.why_no_theme())
+            )
+        found = entries(self.key_table, places.kind_of(self), self.source.view(), extra)
+
+        def preview(name: str | None) -> None:
+            if (name or worn) != self.theme_file.name:
+                self.wear(name or worn)
+                self.repaint()
+
+        def chosen(entry: Entry | None) -> None:
+            if entry is not None and entry.theme is None:
+                preview(None)
+                self.call_later(self.run_action, entry.action, self.screen)
+
+        self.push_screen(PaletteDialog(found, preview), chosen)
+
+    def action_bell_switch(self) -> None:
+        self.stall_bell.switch()
+        self.say(f"The bell is {'on: it rings at each new stall' if self.stall_bell.on else 'off'}.")
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -25,9 +24,9 @@ from meshtop.model import (
     StartRecording,
     StopRecording,
 )
-from meshtop.ui import glyphs as glyph_sets
-from meshtop.ui import keys, terminal, theme
+from meshtop.ui import keys, places, terminal, theme
 from meshtop.ui.acts import Acting
+from meshtop.ui.bell import StallBell
 from meshtop.ui.choices import Choices
 from meshtop.ui.dialogs.filter import FilterDialog
 from meshtop.ui.dialogs.help import HelpDialog
@@ -55,7 +54,8 @@ INTERVALS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 class MeshtopApp(Acting):
     """``background`` is run in the app's event loop from its start and cancelled at its end; the end waits until it has
     cleaned up. ``ascii`` None: as the theme and the terminal have it. ``ticks`` is a monotonic clock in seconds.
-    ``still``: for a picture alone; nobody is there to be told anything or to send a signal.
+    ``still``: for a picture alone; nobody is there to be told anything or to send a signal. ``bell``: ring at a new
+    stall.
 
     After ``run()``, ``return_code`` is 0, 1 after an unhandled error, or 130 after a signal or ctrl+c.
     """
@@ -77,6 +77,7 @@ class MeshtopApp(Acting):
         keymap: Mapping[str, str] | None = None,
         ticks: Callable[[], float] = time.monotonic,
         still: bool = False,
+        bell: bool = False,
     ) -> None:
         no_color = "NO_COLOR" in os.environ
         super().__init__(driver_class=TerminalDriver, ansi_color=True if no_color else None)
@@ -86,6 +87,7 @@ class MeshtopApp(Acting):
         self.animation_level = "none"  # nothing here moves for its own sake
         self.frozen_at: float | None = None
         self.still = still
+        self.stall_bell = StallBell(bell)
         self._background = background
         self._background_task: asyncio.Future[None] | None = None
         self._ticks = ticks
@@ -98,23 +100,8 @@ class MeshtopApp(Acting):
         self._asked_interval_s: float | None = None
         self._frozen_scene: Scene | None = None
         self._undo_signals: Callable[[], None] = lambda: None
-        self._dress(theme, theme_dir, ascii, no_color)
+        self._theme_problems = self.dress(theme, theme_dir, ascii)
         self.set_keymap(dict(keymap or {}))
-
-    def _dress(self, wanted: str | None, theme_dir: Path | None, ascii: bool | None, no_color: bool) -> None:
-        self.themes, problems = theme.load_themes(theme.search_path(theme_dir))
-        chosen, complaint = theme.choose(self.themes, theme.MONO_THEME if no_color else wanted)
-        self._theme_problems = (*problems, *((complaint,) if complaint else ()))
-        for known in self.themes.values():
-            self.register_theme(known.base)
-        self.register_theme(chosen.base)
-        self.theme = chosen.name
-        self.theme_file = chosen
-        self.palette = theme.palette(chosen)
-        if ascii is None:
-            encoding = getattr(sys.__stderr__, "encoding", None) or "ascii"
-            ascii = chosen.glyph_set == "ascii" or glyph_sets.terminal_is_poor(os.environ.get("TERM", ""), encoding)
-        self.glyphs = glyph_sets.ASCII if ascii else glyph_sets.UNICODE
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """So that Textual's own themes, which know nothing of links, can be shown too."""
@@ -200,6 +187,8 @@ class MeshtopApp(Acting):
         self.post_message(ViewChanged())
 
     def on_view_changed(self) -> None:
+        if self.stall_bell.on and self.stall_bell.rings(self.source.view(), self._ticks()):
+            self.bell()
         if not self._paint_pending and self.paints_news:
             self._paint_pending = True
             self.set_timer(self._pace.delay(self._ticks(), self.interval_s), self._paint_news)
@@ -248,7 +237,7 @@ class MeshtopApp(Acting):
             self.say("Baselines are learnt anew.")
 
     def action_help(self) -> None:
-        self.push_screen(HelpDialog(self.key_table, self.glyphs, self.palette))
+        self.push_screen(HelpDialog(self.key_table, self.glyphs, self.palette, places.kind_of(self)))
 
     def action_mark(self) -> None:
         def marked(text: str | None) -> None:

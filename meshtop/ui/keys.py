@@ -20,6 +20,14 @@ Scope = Literal[
 ]  # fmt: skip
 Group = Literal["everywhere", "go", "act", "charts"]
 
+# Scopes of keys that belong to a dialog alone.
+DIALOGS: frozenset[Scope] = frozenset({"dialog", "ask", "choose", "form", "palette"})
+# What a scope is called where keys are listed, in the order in which they are.
+HEADINGS: Mapping[Scope, str] = {
+    "everywhere": "Everywhere", "browse": "Where a pair is shown", "lists": "Lists", "overview": "Overview",
+    "charts": "Charts: link and node", "link": "Link", "node": "Node", "stalls": "Stalls", "diagnosis": "Diagnosis",
+    "burst": "Bursts", "log": "Log",
+}  # fmt: skip
 # By screen the scopes whose keys are live on it. A dialog takes the keyboard for itself.
 SCREENS: Mapping[str, frozenset[Scope]] = {
     "overview": frozenset({"everywhere", "browse", "lists", "overview"}),
@@ -114,7 +122,7 @@ KEYS: tuple[Key, ...] = (
     Key("diagnosis.gravest", ("home",), "diagnosis", "go", "screen.gravest", "gravest", "The gravest finding"),
     *(
         Key(f"experiment.{number}", (str(number),), "diagnosis", "act", f"screen.experiment({number})", "experiment",
-            "Run the experiment of that number; it says first what it sends", 3)
+            "Run that experiment; it says first what it sends", 3)
         for number in range(1, 8)
     ),
     Key("burst.close", ("escape",), "burst", "go", "app.back", "back", "Back", 3),
@@ -127,7 +135,7 @@ KEYS: tuple[Key, ...] = (
     Key("burst.ask", ("b",), "everywhere", "act", "app.burst", "burst",
         "A burst over the selected link: what it costs first", 5),
     Key("burst.again", ("B",), "everywhere", "act", "app.burst_again", "again",
-        "The dialog filled in as for the last burst, or the selected one", 9),
+        "The last burst once more: the dialog, filled in", 9),
     Key("burst.abort", ("x",), "everywhere", "act", "app.abort", "abort", "End what runs: a burst, an experiment", 6),
     Key("mark.add", ("m",), "everywhere", "act", "app.mark", "mark", "Put a mark into the log, with a few words", 7),
     Key("log.close", ("escape", "l"), "log", "go", "app.back", "back", "Back", 3),
@@ -179,6 +187,12 @@ KEYS: tuple[Key, ...] = (
     Key("form.erase", ("backspace", "delete"), "form", "everywhere", "screen.erase", "erase", "Erase"),
     Key("form.answer", ("enter",), "form", "everywhere", "screen.answer", "answer", "Press the button that is chosen"),
     Key("form.start", ("f5",), "form", "everywhere", "screen.yes", "start", "Start the burst"),
+    Key("palette.up", ("up", "shift+tab"), "palette", "everywhere", "screen.step(-1)", "choose", "The entry above"),
+    Key("palette.down", ("down", "tab"), "palette", "everywhere", "screen.step(1)", "choose", "The entry below"),
+    Key("palette.page_up", ("pageup",), "palette", "everywhere", "screen.step(-10)", "page", "Ten entries up"),
+    Key("palette.page_down", ("pagedown",), "palette", "everywhere", "screen.step(10)", "page", "Ten entries down"),
+    Key("palette.erase", ("backspace",), "palette", "everywhere", "screen.erase", "erase", "Erase"),
+    Key("palette.answer", ("enter",), "palette", "everywhere", "screen.answer", "do it", "Do what is chosen"),
     Key("dialog.close", ("escape",), "dialog", "everywhere", "screen.dismiss_dialog", "close", "Close a dialog"),
 )  # fmt: skip
 
@@ -269,13 +283,12 @@ def hints(screen: str, table: Iterable[Key] = KEYS) -> tuple[Hint, ...]:
     for key in table:
         if key.footer is not None and key.scope in SCREENS[screen]:
             grouped.setdefault((key.footer, key.label), []).append(sign(key.keys[0]))
-    listed = [
-        Hint(place, order, _joined(signs), label) for order, ((place, label), signs) in enumerate(grouped.items())
-    ]
+    listed = [Hint(place, order, joined(signs), label) for order, ((place, label), signs) in enumerate(grouped.items())]
     return tuple(sorted(listed, key=lambda hint: hint.place))
 
 
-def _joined(signs: list[str]) -> str:
+def joined(signs: list[str]) -> str:
+    """Signs of keys that do the same: ``1–5``, ``↑↓``, ``+ -``."""
     if len(signs) > 2 and all(sign.isdigit() for sign in signs):
         return f"{signs[0]}–{signs[-1]}"
     return "".join(signs) if all(sign in "↑↓←→" for sign in signs) else " ".join(signs)

@@ -36,3 +36,8 @@ def place_of(app: App[Any]) -> str:
         if isinstance(screen, SceneScreen):
             return screen.place()
     return "screen"
+
+
+def kind_of(app: App[Any]) -> str:
+    """Its name in the table of keys (``keys.SCREENS``)."""
+    return place_of(app).split(":")[0]

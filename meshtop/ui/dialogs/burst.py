@@ -62,7 +62,7 @@ class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]
             return [*fields, Line(), *told, Line(), buttons]
         told = told[: max(1, min(len(told), height - 1 - len(fields)))]
         room = max(height - len(told) - 1, 1)  # of the fields those around the one that has the focus
-        place = next((row for row, names in enumerate(_ROWS) if self.focused_field in names), 0)
+        place = next((row for row, names in enumerate(self._rows) if self.focused_field in names), 0)
         first = max(0, min(place - room + 1, len(fields) - room))
         return [*fields[first : first + room], *told, buttons]
 
@@ -71,10 +71,16 @@ class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]
         path = "both, back to back" if form.path == BOTH else f"{form.path} {self._kind(form.path)}"
         ends = {"forward": (form.src, form.dst), "reverse": (form.dst, form.src)}.get(form.direction)
         direction = f"{ends[0]} sends to {ends[1]}" if ends else "both send at once"
-        return [
+        chosen = [
             self._choice(self._label("Link"), "link", f"{form.src} → {form.dst}"),
             self._choice(self._label("Path"), "path", path),
             self._choice(self._label("Direction"), "direction", direction),
+        ]
+        if self._narrow:
+            chosen.append(self._choice(self._label("Load"), "protocol", f"iperf3 {form.protocol}"))
+            return chosen + [self._text(self._label(name), name, "") for name in _TEXTS]
+        return [
+            *chosen,
             self._text(self._choice(self._label("Load"), "protocol", f"iperf3 {form.protocol}").gap(2), "streams"),
             self._text(self._text(self._text(self._label(""), "size").gap(2), "time", "or time").gap(2), "rate", "cap"),
             self._text(self._text(self._label(""), "mss", "MSS").gap(2), "congestion"),
@@ -82,6 +88,15 @@ class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]
 
     def _kind(self, name: str) -> str:
         return next((path.kind for path in self._mesh.paths if path.name == name), "")
+
+    @property
+    def _narrow(self) -> bool:
+        """A field a line."""
+        return self.app.size.width < 66
+
+    @property
+    def _rows(self) -> tuple[tuple[str, ...], ...]:
+        return _NARROW_ROWS if self._narrow else _ROWS
 
     def _label(self, text: str) -> Line:
         return Line().gap().add(self.meshtop.glyphs.fit(text, _LABEL - 1), self.meshtop.palette.dim)
@@ -98,7 +113,8 @@ class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]
         glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
         value = getattr(self.form, field)
         size = _LONGEST.get(field, 8)
-        line.gap(2 if line.width <= _LABEL else 0).add(glyphs.text(label or field), palette.dim).gap()
+        if not self._narrow:
+            line.gap(2 if line.width <= _LABEL else 0).add(glyphs.text(label or field), palette.dim).gap()
         if field == self.focused_field:
             style = palette.chosen if self._fresh and value else palette.bold
             return (
@@ -157,8 +173,8 @@ class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]
 
     def action_row(self, step: int) -> None:
         """Up and down: to the first field of the line above or below."""
-        place = next(row for row, names in enumerate(_ROWS) if self.focused_field in names)
-        self.focused_field, self._fresh = _ROWS[(place + step) % len(_ROWS)][0], True
+        place = next(row for row, names in enumerate(self._rows) if self.focused_field in names)
+        self.focused_field, self._fresh = self._rows[(place + step) % len(self._rows)][0], True
         self.redraw()
 
     def action_side(self, step: int) -> None:
@@ -167,7 +183,7 @@ class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]
             self._choose(step)
             self.redraw()
             return
-        row = next(names for names in _ROWS if self.focused_field in names)
+        row = next(names for names in self._rows if self.focused_field in names)
         place = min(max(row.index(self.focused_field) + step, 0), len(row) - 1)
         self.focused_field, self._fresh = row[place], True
         self.redraw()
@@ -236,9 +252,15 @@ class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]
 
 _CHOICES = frozenset({"link", "path", "direction", "protocol"})
 _ROWS: tuple[tuple[str, ...], ...] = (
-    ("link",), ("path",), ("direction",), ("protocol", "streams"), ("size", "time", "rate"), ("mss", "congestion"),
+    ("link",),
+    ("path",),
+    ("direction",),
+    ("protocol", "streams"),
+    ("size", "time", "rate"),
+    ("mss", "congestion"),
     ("cancel", "start"),
-)  # fmt: skip
+)
+_NARROW_ROWS = (*((name,) for name in _ORDER[:-2]), ("cancel", "start"))  # fmt: skip
 
 
 def _cost(plans: tuple[BurstPlan, ...]) -> str:

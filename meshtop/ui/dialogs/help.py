@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from meshtop.ui import keys
 from meshtop.ui.glyphs import Glyphs
-from meshtop.ui.keys import Key
+from meshtop.ui.keys import Key, Scope
 from meshtop.ui.scene import ShownState
 from meshtop.ui.theme import Palette
 
@@ -27,7 +27,6 @@ _MEANINGS: tuple[tuple[ShownState, str], ...] = (
     ("down", "down: pings are no longer answered, TCP stands still"),
     ("no-data", "no data, or data too old to be believed"),
 )
-_HEADINGS = {"everywhere": "Everywhere", "go": "Go", "charts": "Time and charts", "act": "Act"}
 
 
 class HelpDialog(ModalScreen[None]):
@@ -36,9 +35,9 @@ class HelpDialog(ModalScreen[None]):
         ("question_mark,q", "dismiss_dialog", "close"),
     ]
 
-    def __init__(self, table: Iterable[Key], glyphs: Glyphs, palette: Palette) -> None:
+    def __init__(self, table: Iterable[Key], glyphs: Glyphs, palette: Palette, place: str = "overview") -> None:
         super().__init__(id="help")
-        self._text = help_text(table, glyphs, palette)
+        self._text = help_text(table, glyphs, palette, place)
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help-box"):
@@ -48,15 +47,22 @@ class HelpDialog(ModalScreen[None]):
         self.dismiss(None)
 
 
-def help_text(table: Iterable[Key], glyphs: Glyphs, palette: Palette) -> Text:
+def help_text(table: Iterable[Key], glyphs: Glyphs, palette: Palette, place: str = "overview") -> Text:
+    """The keys of the screen ``place`` first, then those of the others."""
     text = Text()
     entries = tuple(table)
-    for group, heading in _HEADINGS.items():
-        text.append(f"{heading}\n", palette.title)
-        for (words, scope), signs in _gathered(entries, group).items():
-            text.append(f"  {glyphs.fit(' '.join(signs), 10)}", palette.key)
-            where = f" ({scope})" if scope in ("link", "node", "log", "stalls") else ""
-            text.append(glyphs.text(f"{words}{where}"), palette.text).append("\n")
+    live = keys.SCREENS.get(place, frozenset())
+    own = [scope for scope in keys.HEADINGS if scope in live and scope != "everywhere"]
+    rest = [scope for scope in keys.HEADINGS if scope not in live]
+    for scope in (*reversed(own), "everywhere", *rest):
+        found = _gathered(entries, scope)
+        if not found:
+            continue
+        text.append(glyphs.text(keys.HEADINGS[scope]), palette.title)
+        text.append("" if scope in live else glyphs.text(" · not on this screen"), palette.dim).append("\n")
+        for words, signs in found.items():
+            text.append(f"  {glyphs.fit(' '.join(signs), 11)}", palette.key)
+            text.append(glyphs.text(words), palette.text).append("\n")
         text.append("\n")
     text.append("Signs\n", palette.title)
     for state, meaning in _MEANINGS:
@@ -71,10 +77,10 @@ def help_text(table: Iterable[Key], glyphs: Glyphs, palette: Palette) -> Text:
     return text
 
 
-def _gathered(table: Iterable[Key], group: str) -> dict[tuple[str, str], list[str]]:
-    """Signs by what they do: keys with the same words are one entry."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _gathered(table: Iterable[Key], scope: Scope) -> dict[str, list[str]]:
+    """Signs by what they do: keys with the same words are one entry, a row of digits is written from – to."""
+    found: dict[str, list[str]] = {}
     for key in table:
-        if key.group == group and key.scope != "dialog":
-            found.setdefault((key.help, key.scope), []).extend(keys.sign(name, words=True) for name in key.keys)
-    return found
+        if key.scope == scope:
+            found.setdefault(key.help, []).extend(keys.sign(name, words=True) for name in key.keys)
+    return {words: [keys.joined(signs)] if len(signs) > 2 else signs for words, signs in found.items()}

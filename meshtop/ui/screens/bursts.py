@@ -72,11 +72,11 @@ class BurstsScreen(SceneScreen):
         self, scene: Scene, chosen: BurstRecord, pinned: BurstRecord | None, width: int, height: int
     ) -> list[Strip]:
         glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
-        panel = BurstPanel(scene, chosen, scene.view.bursts, glyphs, palette)
+        panel = BurstPanel(scene, chosen, scene.view.bursts, glyphs, palette, pinned)
         if height < 2:
             return []
         if pinned is not None and width >= 2 * 38:
-            other = BurstPanel(scene, pinned, scene.view.bursts, glyphs, palette)
+            other = BurstPanel(scene, pinned, scene.view.bursts, glyphs, palette, chosen)
             half = width // 2
             facts = min(_SUMMARY_LINES, height)
             strips = beside(
@@ -90,7 +90,7 @@ class BurstsScreen(SceneScreen):
         if width >= _BESIDE_FROM:
             side = min(_SUMMARY + max(width - 120, 0) // 4, 70)
             return beside(panel.intervals(width - side - 1, height), panel.summary(side, height))
-        facts = min(_SUMMARY_LINES, height - 5) if height >= 10 else 0
+        facts = min(_SUMMARY_LINES, height // 2) if height >= 10 else 0
         return [*panel.intervals(width, height - facts), *panel.summary(width, facts)]
 
     def _chosen(self, bursts: list[BurstRecord]) -> BurstRecord | None:

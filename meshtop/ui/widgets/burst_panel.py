@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 from textual.strip import Strip
 
-from meshtop.burst import BurstInterval, BurstRecord, Bystander
+from meshtop.burst import BurstInterval, BurstRecord, BurstStream, Bystander
 from meshtop.ui.burst_form import asked_words
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import UNKNOWN, Glyphs
@@ -31,21 +32,34 @@ from meshtop.units import format_bytes, format_duration, format_ms, format_pct, 
 # iperf3 tells an interval at least every second; beyond that something is slow, and the screen says so.
 LATE_S = 1.5
 _LABEL = 9
-_FIXED = 38  # cells of time, rate and the four figures
-_LEAST_BAR, _MOST_BAR = 10, 40
+_RATE = 13  # cells of time and rate
+_FIGURES = {"retx": 6, "rtt": 7, "cwnd": 6, "still": 6}
+_LEAST_BAR, _MOST_BAR = 7, 40
 _STREAM = 5
 _STEPS = (1, 2, 5)
 
 
+class _Table(NamedTuple):
+    """What stands in a line of the intervals. ``bar`` in cells is ``scale`` bits a second long."""
+
+    columns: tuple[str, ...]
+    bar: int
+    streams: int
+    figures: bool
+    scale: float
+
+
 @dataclass(frozen=True)
 class BurstPanel:
-    """``others``: all bursts of the session, oldest first, to hold this one against."""
+    """``others``: all bursts of the session, oldest first, to hold this one against. ``beside``: one that is drawn on
+    the same scale."""
 
     scene: Scene
     burst: BurstRecord
     others: Sequence[BurstRecord]
     glyphs: Glyphs
     palette: Palette
+    beside: BurstRecord | None = None
 
     # ── by interval ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -53,54 +67,71 @@ class BurstPanel:
         glyphs, palette = self.glyphs, self.palette
         rows = max(height - 3, 1)
         merged, span = _merged(self.burst, rows)
-        scale = _scale(max((one.bps or 0.0 for one in merged), default=0.0))
-        streams = len(merged[-1].streams) if merged else 0
-        figures = width - _FIXED - streams * _STREAM >= _LEAST_BAR  # else a sign a stream, and as many as fit
-        shown = streams if figures else max(0, min(streams, width - _FIXED - _LEAST_BAR - 1))
-        bar = min(max(width - _FIXED - (shown * _STREAM if figures else shown + 1), 4), _MOST_BAR)
-        body = [self._headings(bar, shown, scale, figures)] if merged else []
+        table = self._table(width, merged)
+        body = [self._headings(table)] if merged else []
         for one in merged:
-            body.append(self._interval(one, bar, shown, scale, figures))
+            body.append(self._interval(one, table))
         body.append(self._ticking(width))
         title = Line().add(f"{self.burst.id} by interval", palette.title)
+        streams = len(merged[-1].streams) if merged else 0
         each = f" · a line is {format_duration(span)}" if span else ""
-        more = f", {streams - shown} of {streams} streams not shown" if streams > shown > 0 else ""
+        more = f", {streams - table.streams} of {streams} streams not shown" if streams > table.streams > 0 else ""
         title.add(glyphs.text(f"{each}{more}"), palette.dim)
         return panel(title, body, width, height, False, glyphs, palette)
 
-    def _headings(self, bar: int, shown: int, scale: float, figures: bool) -> Line:
-        line = Line().add("     t  rate ", self.palette.dim)
-        line.add(self.glyphs.fit(f"0…{format_rate(scale)}bit/s", bar), self.palette.dim)
-        line.add("  retx    rtt  cwnd still", self.palette.dim)
-        if not figures:
-            return line.gap().add(self.glyphs.fit("streams", shown), self.palette.dim)
-        for number in range(shown):
-            line.add(self.glyphs.fit(f"s{number + 1}", _STREAM, ">"), self.palette.dim)
+    def _table(self, width: int, merged: Sequence[BurstInterval]) -> _Table:
+        """What fits, figures first: of the streams a figure each, or a sign each where that is too wide."""
+        columns: list[str] = []
+        used = _RATE
+        for name, size in _FIGURES.items():
+            if used + size + _LEAST_BAR <= width:
+                columns.append(name)
+                used += size
+        streams = len(merged[-1].streams) if merged else 0
+        figures = width - used - streams * _STREAM >= _LEAST_BAR
+        shown = streams if figures else max(0, min(streams, width - used - _LEAST_BAR - 1))
+        bar = width - used - (shown * _STREAM if figures else shown + 1)
+        peaks = [peak_bps(one) or 0.0 for one in (self.burst, self.beside) if one is not None]
+        scale = _scale(max(peaks))
+        return _Table(tuple(columns), min(max(bar, 0), _MOST_BAR), shown, figures, scale)
+
+    def _headings(self, table: _Table) -> Line:
+        glyphs, dim = self.glyphs, self.palette.dim
+        line = Line().add("     t  rate ", dim)
+        scale = f"0…{format_rate(table.scale)}"
+        line.add(glyphs.fit(f"{scale}bit/s" if table.bar >= 12 else scale, table.bar), dim)
+        for name in table.columns:
+            line.add(glyphs.fit(name, _FIGURES[name], ">"), dim)
+        if not table.figures:
+            return line.gap().add(glyphs.fit("streams", table.streams), dim)
+        for number in range(table.streams):
+            line.add(glyphs.fit(f"s{number + 1}", _STREAM, ">"), dim)
         return line
 
-    def _interval(self, one: BurstInterval, bar: int, shown: int, scale: float, figures: bool) -> Line:
+    def _interval(self, one: BurstInterval, table: _Table) -> Line:
         glyphs, palette = self.glyphs, self.palette
-        still = stood_still(one)
+        still, count = stood_still(one), one.retransmits
         line = Line().add(glyphs.fit(f"{one.t:.1f}s", 6, ">"), palette.dim).gap()
         line.add(glyphs.fit(format_rate(one.bps), 5, ">"), palette.text).gap()
-        filled = round(bar * (one.bps or 0.0) / scale) if scale else 0
-        line.add((("=" if glyphs.is_ascii else "█") * filled), palette.series["underlay"]).to(13 + bar)
-        count = one.retransmits
-        line.add(
-            glyphs.fit(UNKNOWN if count is None else str(count), 6, ">"),
-            palette.states["degraded"] if count else palette.text,
-        )
-        line.add(glyphs.fit(format_ms(one.rtt_ms), 7, ">"), palette.text)
-        line.add(glyphs.fit(format_bytes(one.cwnd_bytes), 6, ">"), palette.text)
-        told = UNKNOWN if still is None else f"{still}/{len(one.streams)}"
-        line.add(glyphs.fit(told, 6, ">"), palette.states_bold["stalled"] if still else palette.dim)
-        if not figures:
-            line.gap()
+        filled = round(table.bar * (one.bps or 0.0) / table.scale) if table.scale else 0
+        line.add((("=" if glyphs.is_ascii else "█") * filled), palette.series["underlay"]).to(_RATE + table.bar)
+        told = {
+            "retx": (UNKNOWN if count is None else str(count), palette.states["degraded"] if count else palette.text),
+            "rtt": (format_ms(one.rtt_ms), palette.text),
+            "cwnd": (format_bytes(one.cwnd_bytes), palette.text),
+            "still": (UNKNOWN if still is None else f"{still}/{len(one.streams)}",
+                      palette.states_bold["stalled"] if still else palette.dim),
+        }  # fmt: skip
+        for name in table.columns:
+            text, style = told[name]
+            line.add(glyphs.fit(text, _FIGURES[name], ">"), style)
+        line.gap(0 if table.figures else 1)
         most = max((stream.bps or 0.0 for stream in one.streams), default=0.0)
-        for stream in one.streams[:shown]:
-            style = palette.states_bold["stalled"] if stream.bps == 0 else palette.text
-            text = format_rate(stream.bps) if figures else self._sign(stream.bps, most)
-            line.add(glyphs.fit(text, _STREAM if figures else 1, ">"), style)
+        for stream in one.streams[: table.streams]:
+            style = palette.text if table.figures else palette.dim
+            style = palette.states_bold["stalled"] if stream.bps == 0 else style
+            text = format_rate(stream.bps) if table.figures else self._sign(stream.bps, most)
+            line.add(glyphs.fit(text, _STREAM if table.figures else 1, ">"), style)
         return line
 
     def _sign(self, bps: float | None, most: float) -> str:
@@ -272,8 +303,19 @@ def _together(group: Sequence[BurstInterval], spans: Sequence[float]) -> BurstIn
         retransmits=sum(counts) if counts else None,
         rtt_ms=max(rtts) if rtts else None,
         cwnd_bytes=group[-1].cwnd_bytes,
-        streams=group[-1].streams,
+        streams=_streams_together(group),
     )
+
+
+def _streams_together(group: Sequence[BurstInterval]) -> tuple[BurstStream, ...]:
+    """Each stream's mean: one that stood still all the time has 0."""
+    if len({len(one.streams) for one in group}) > 1:
+        return group[-1].streams
+    found = []
+    for members in zip(*(one.streams for one in group), strict=True):
+        known = [one.bps for one in members if one.bps is not None]
+        found.append(BurstStream(port=members[0].port, bps=sum(known) / len(known) if known else None))
+    return tuple(found)
 
 
 def _scale(peak: float) -> float:

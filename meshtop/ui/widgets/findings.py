@@ -22,6 +22,7 @@ from meshtop.units import format_age, format_duration
 
 _SIGNS = {"critical": "stalled", "warning": "degraded", "info": "idle"}  # severity → the state that looks alike
 _CODE = 18  # cells; the longest code has 17
+_SENTENCE_FROM = 64  # cells of a line in which a sentence has room
 
 
 def open_ids(scene: Scene) -> frozenset[str]:
@@ -94,13 +95,16 @@ class FindingList:
 
     def _columns(self, width: int) -> tuple[int, int]:
         longest = max((len(path.name) for path in self.scene.paths), default=3)
-        pair = min(self.scene.pair_width(15) + 1 + longest, 24)
-        return (pair, min(_CODE, max(width - pair - 22, 8)))
+        pair = min(self.scene.pair_width(15) + 1 + longest, 24, max(width // 3, 8))
+        return (pair, min(_CODE, max(width - pair - 10, 8)))
 
     def _headings(self, width: int) -> Line:
         pair, code = self._columns(width)
         line = Line().gap(3).add(self.glyphs.fit("what", code), self.palette.dim).gap()
-        line.add(self.glyphs.fit("where", pair), self.palette.dim).add(" sure since UTC ", self.palette.dim)
+        line.add(self.glyphs.fit("where", pair), self.palette.dim).add(" sure", self.palette.dim)
+        if width < _SENTENCE_FROM:
+            return line
+        line.add(" since UTC ", self.palette.dim)
         return line.add(self.glyphs.fit("in a sentence", max(width - line.width - 1, 0)).rstrip(), self.palette.dim)
 
     def _row(self, finding: FindingView, standing: bool, width: int) -> Line:
@@ -114,6 +118,8 @@ class FindingList:
         line.add(glyphs.fit(finding.code, code), style).gap()
         line.add(glyphs.fit(where(finding), pair), palette.bold if standing else palette.dim).gap()
         line.add(f"{round(100 * finding.confidence):3d}%", plain).gap()
+        if width < _SENTENCE_FROM:
+            return line.to(width - 1).add(glyphs.bracket[1] if chosen else " ", palette.cursor)
         line.add(clock_text(utc(finding.since)), palette.dim).gap(2)
         words = finding.summary if standing else f"closed · {finding.summary}"
         line.add(glyphs.fit(words, max(width - line.width - 1, 0)), plain)
