@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from meshtop.engine.snapshot import FindingView, LinkView, NodeView, Snapshot
+from meshtop.engine.snapshot import FindingView, LinkView, NodeView, Snapshot, WatchView
 from meshtop.model import Mesh
 from meshtop.units import UNKNOWN, format_age, format_duration, format_ms, format_pct, format_rate
 
 _NODE_HEAD = ("node", "state", "age", "samples", "ssh ms", "retx", "cpu", "kernel", "ss", "")
 _LINK_HEAD = ("link", "state", "rtt ms", "base", "full", "pdv", "loss", "full", "rate", "retx", "flows", "")
 _FINDING_HEAD = ("finding", "severity", "sure", "about")
+_WATCH_HEAD = ("watch", "state", "flows", "stalls", "share", "longest", "crawl", "syn", "out", "in", "")
 _RIGHT_FROM = 2  # the figures; name and state read better from the left
 
 
 def table(state: Snapshot, mesh: Mesh) -> str:
-    """Nodes, then the links path by path in the order of the configuration."""
+    """Nodes, watched services, then the links path by path in the order of the configuration."""
     up = sum(node.state == "up" for node in state.nodes)
     parts = [
         f"{state.mesh} at {state.at}: {up}/{len(state.nodes)} nodes up, over {format_duration(state.window_s)}",
         *([_findings(state.findings)] if state.findings else []),
         _aligned(_NODE_HEAD, map(_node, state.nodes)),
     ]
+    watches = [(node, watch) for node in state.nodes for watch in node.watches]
+    if watches:
+        parts.append(_aligned(_WATCH_HEAD, (_watch(node, watch) for node, watch in watches)))
     for path in mesh.paths:
         links = [link for link in state.links if link.path == path.name]
         if links:
@@ -51,6 +55,27 @@ def _node(node: NodeView) -> tuple[str, ...]:
     )
 
 
+def _watch(node: NodeView, watch: WatchView) -> tuple[str, ...]:
+    seen = "stalled" if watch.stalled_now else "seen"
+    return (
+        f"{watch.name} on {node.name}",
+        seen if watch.visible else "not visible",
+        _count(watch.flows),
+        _count(watch.stalls),
+        format_pct(watch.stalled_pct),
+        format_age(watch.longest_stall_s),
+        _count(watch.crawling),
+        _count(watch.connecting),
+        format_rate(watch.tx_bps),
+        format_rate(watch.rx_bps),
+        watch.reason or ", ".join(watch.processes),
+    )
+
+
+def _count(count: int | None) -> str:
+    return UNKNOWN if count is None else str(count)
+
+
 def _link(link: LinkView) -> tuple[str, ...]:
     return (
         f"{link.src} → {link.dst}",
@@ -63,7 +88,7 @@ def _link(link: LinkView) -> tuple[str, ...]:
         format_pct(link.loss_full_pct),
         format_rate(link.tx_bps),
         format_pct(link.retrans_pct),
-        UNKNOWN if link.flows is None else str(link.flows),
+        _count(link.flows),
         link.reason or "",
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from meshtop.commands.plain import table
-from meshtop.engine.snapshot import LinkView, NodeView, ProbeCost, Snapshot
+from meshtop.engine.snapshot import LinkView, NodeView, ProbeCost, Snapshot, WatchView
 from meshtop.model import Mesh, Node, Path
 
 MESH = Mesh(
@@ -42,3 +44,18 @@ long-name → a  no-data       –     –     –    –     –     –     �
 
 def test_a_table_for_people() -> None:
     assert table(STATE, MESH) == EXPECTED
+
+
+def test_watched_services_stand_below_the_nodes_and_what_is_not_visible_has_no_figures() -> None:
+    seen = WatchView(
+        name="push", visible=True, flows=2, stalls=1, stalled_now=True, stalled_pct=23.0, longest_stall_s=2.3, crawling=0,
+        connecting=0, tx_bps=1_200_000, rx_bps=0.0, processes=("nginx",),
+    )  # fmt: skip
+    hidden = WatchView(name="push", reason="long-name is down")
+    nodes = [msgspec.structs.replace(node, watches=(w,)) for node, w in zip(STATE.nodes, (seen, hidden), strict=True)]
+    text = table(msgspec.structs.replace(STATE, nodes=tuple(nodes)), MESH)
+    assert text.split("\n\n")[2] == (
+        "watch              state        flows  stalls  share  longest  crawl  syn   out  in\n"
+        "push on a          stalled          2       1    23%     2.3s      0    0  1.2M   0  nginx\n"
+        "push on long-name  not visible      –       –      –        –      –    –     –   –  long-name is down"
+    )
