@@ -6,6 +6,7 @@ that stands for more than one node or path (several nodes behind one NAT) tells 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -143,6 +144,7 @@ def address_owners(mesh: Mesh) -> dict[str, tuple[tuple[NodeName, str], ...]]:
     return owners
 
 
+@lru_cache(maxsize=8192)
 def canonical(address: str) -> str:
     """The one spelling of an IP address, with mapped IPv4 as IPv4; what is no address stays as it is."""
     try:

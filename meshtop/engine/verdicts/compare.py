@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from meshtop import units
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import Evidence
+from meshtop.engine.verdicts.gathering import Gathered
 from meshtop.engine.verdicts.lifecycle import OPENS_AT, Candidate, Subject
 from meshtop.engine.verdicts.signals import Below, LinkSignals, at_most, worst
 from meshtop.engine.verdicts.tunnels import Tunnels, interface
@@ -25,6 +26,11 @@ _SICK_AT = 0.6
 _SEEN_BY_PINGS = frozenset(("bufferbloat", "blackout"))
 
 
+def _is_beside(other: LinkKey, key: LinkKey) -> bool:
+    """Another node's link to the same end."""
+    return other.dst == key.dst and other.path == key.path and other.src != key.src
+
+
 class Comparison:
     """Of one evaluation."""
 
@@ -33,22 +39,20 @@ class Comparison:
         mesh: Mesh,
         records: Mapping[NodeName, NodeRecord],
         tunnels: Tunnels,
-        signals: Mapping[LinkKey, LinkSignals],
+        signals: Gathered,
     ) -> None:
         self._records = records
         self._tunnels = tunnels
         self._signals = signals
         self._overlays = frozenset(path.name for path in mesh.paths if path.kind == "overlay")
         self._underlays = tuple(path.name for path in mesh.paths if path.kind == "underlay")
+        self._shares: dict[tuple[NodeName, str], float | None] = {}
         self._nodes = {node.name: node for node in mesh.nodes}
 
     def fill(self) -> None:
         """Into the signals of each link what others tell of it."""
-        lost_towards: dict[tuple[NodeName, PathName], list[LinkSignals]] = {}
-        for key, link in self._signals.items():
-            if link.small_loss_pct is not None:
-                lost_towards.setdefault((key.dst, key.path), []).append(link)
-        for key, link in self._signals.items():
+        for key in self._signals.active:
+            link = self._signals[key]
             back = self._signals.get(LinkKey(key.dst, key.src, key.path))
             both = [link, back] if back is not None else [link]
             link.pair_lost = sum(each.pings_lost for each in both)
@@ -64,8 +68,9 @@ class Comparison:
                 link.back_silent = back.silent_for_s is not None
                 if back.data_segs >= 20:
                     link.back_retrans_pct = back.retrans_pct
-            others = [other for other in lost_towards.get((key.dst, key.path), ()) if other is not link]
-            link.peers_loss_pct = worst(other.small_loss_pct for other in others)
+            if link.pair_lost:
+                others = (self._signals[other] for other in self._signals if _is_beside(other, key))
+                link.peers_loss_pct = worst(other.small_loss_pct for other in others)
             if link.flows:
                 link.tunnel_share = self._tunnels.flows(key) / link.flows
             if link.data_segs:
@@ -93,10 +98,14 @@ class Comparison:
 
     def _line_use(self, key: LinkKey) -> float | None:
         """Of the nominal rates, the sender's up and the receiver's down, by what crosses the underlay's interface."""
-        known = [self._share(key.src, "up"), self._share(key.dst, "down")]
-        return worst(known)
+        return worst((self._share(key.src, "up"), self._share(key.dst, "down")))
 
     def _share(self, name: NodeName, way: str) -> float | None:
+        if (name, way) not in self._shares:
+            self._shares[name, way] = self._share_of(name, way)
+        return self._shares[name, way]
+
+    def _share_of(self, name: NodeName, way: str) -> float | None:
         node, record = self._nodes[name], self._records[name]
         nominal = node.up_bps if way == "up" else node.down_bps
         if not nominal or record.boot is None or record.boot.newest is None:

@@ -35,7 +35,11 @@ def _loss(s: LinkSignals) -> str:
 
 
 def _reordering(s: LinkSignals) -> str:
-    needless = f"{_pct(min(100.0, 100 * s.dsack_share))} of them needlessly" if s.dsack_share is not None else "most needlessly"
+    needless = (
+        f"{_pct(min(100.0, 100 * s.dsack_share))} of them needlessly"
+        if s.dsack_share is not None
+        else "most needlessly"
+    )
     how = ""
     if s.outer == "tcp" and (s.outer_connections or 0) > 1:
         how = f", as a tunnel does that spreads over {s.outer_connections} TCP connections"

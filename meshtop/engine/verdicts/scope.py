@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import Evidence, NodeState
+from meshtop.engine.verdicts.gathering import Gathered
 from meshtop.engine.verdicts.lifecycle import OPENS_AT, STAYS_AT, Candidate, Subject
 from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.weigh import Severity
@@ -36,9 +37,7 @@ class NodesAsWhole:
         self._lost_at: dict[NodeName, float] = {}
         self._silent_links: frozenset[LinkKey] = frozenset()
 
-    def judge(
-        self, now: float, signals: Mapping[LinkKey, LinkSignals], candidates: Sequence[Candidate]
-    ) -> list[Candidate]:
+    def judge(self, now: float, signals: Gathered, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The findings of nodes. What they cover of links is told by :meth:`covers` from then on."""
         self._covered.clear()
         found: list[Candidate] = []
@@ -60,7 +59,7 @@ class NodesAsWhole:
 
     # ── Not reached ──
 
-    def _unreachable(self, name: NodeName, now: float, signals: Mapping[LinkKey, LinkSignals]) -> Iterator[Candidate]:
+    def _unreachable(self, name: NodeName, now: float, signals: Gathered) -> Iterator[Candidate]:
         state, reason = self._records[name].state(now)
         if state not in ("down", "silent"):
             self._lost_at.pop(name, None)
@@ -68,7 +67,8 @@ class NodesAsWhole:
         since = self._lost_at.setdefault(name, now)
         if now - since < _DOWN_AFTER_S and state == "silent":
             return
-        into = [link for key, link in signals.items() if key.dst == name and link.measurable and link.small_decided]
+        into = [signals[key] for key in signals if key.dst == name]
+        into = [link for link in into if link.measurable and link.small_decided]
         silent = [link for link in into if link.silent_for_s is not None]
         gone = bool(into) and len(silent) == len(into)
         reached = len(into) - len(silent)
@@ -94,17 +94,20 @@ class NodesAsWhole:
 
     # ── Silent on every link ──
 
-    def _silent(self, signals: Mapping[LinkKey, LinkSignals]) -> Iterator[Candidate]:
+    def _silent(self, signals: Gathered) -> Iterator[Candidate]:
         """A node that is reached for management while no peer hears of it."""
+        suspects = {
+            node for key in signals.active if signals[key].silent_for_s is not None for node in (key.src, key.dst)
+        }
         for node in self._mesh.nodes:
-            if (node.name, None) in self._covered:
+            if (node.name, None) in self._covered or node.name not in suspects:
                 continue
+            mine = [signals[key] for key in signals if node.name in (key.src, key.dst)]
             mine = [
                 link
-                for key, link in signals.items()
-                if node.name in (key.src, key.dst) and link.measurable and link.silence_s is not None
+                for link in mine
+                if link.measurable and link.silence_s is not None and not self._is_gone(link, node.name)
             ]
-            mine = [link for link in mine if not self._is_gone(link, node.name)]
             silent = [link for link in mine if link.silent_for_s is not None]
             if len(mine) < _FEWEST_LINKS or not silent:
                 continue
@@ -145,7 +148,7 @@ class NodesAsWhole:
 
     # ── The same trouble on all ──
 
-    def _together(self, candidates: Sequence[Candidate], signals: Mapping[LinkKey, LinkSignals]) -> Iterator[Candidate]:
+    def _together(self, candidates: Sequence[Candidate], signals: Gathered) -> Iterator[Candidate]:
         rows: dict[tuple[str, NodeName, bool, str], list[Candidate]] = {}
         for each in candidates:
             subject = each.subject
@@ -164,8 +167,8 @@ class NodesAsWhole:
                 continue
             judged = [
                 key
-                for key, link in signals.items()
-                if key.path == path and name == (key.src if sends else key.dst) and _could_show(code, link)
+                for key in signals
+                if key.path == path and name == (key.src if sends else key.dst) and _could_show(code, signals[key])
             ]
             if len(members) < len(judged):
                 continue

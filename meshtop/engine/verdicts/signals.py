@@ -40,7 +40,7 @@ from meshtop.model import LinkKey
 ENOUGH_SEGS = 100
 # A window, and the data segments that it must have.
 _WINDOWS = ((6.0, 3 * ENOUGH_SEGS), (10.0, ENOUGH_SEGS), (20.0, ENOUGH_SEGS), (30.0, ENOUGH_SEGS))
-_WINDOW_S, _LONGEST_S = 10.0, 30.0
+_WINDOW_S, LONGEST_S = 10.0, 30.0
 PINGS_S = 30.0
 _FULL_PINGS_S = 20.0  # they come every five seconds
 # Fewer retransmissions say nothing of how many of them were needless.
@@ -241,7 +241,7 @@ def _window(group: Group, now: float) -> tuple[float, list[Cell]]:
 def _tcp(signals: LinkSignals, group: Group, now: float, missing: Sequence[str]) -> None:
     signals.flows = len(group.sockets)
     _gauges(signals, group, now)
-    if group.still(now - _LONGEST_S):
+    if group.still(now - LONGEST_S):
         return
     signals.window_s, cells = _window(group, now)
     signals.data_segs = total(cells, SEGS)
@@ -337,10 +337,10 @@ def _gauges(signals: LinkSignals, group: Group, now: float) -> None:
     pending = list(group.pending())
     signals.backoff = max((r.backoff or 0 for r in pending), default=0)
     signals.persisting = sum(r.timer is not None and r.timer.kind == "persist" for r in pending)
-    acked = [cell.end for cell in group.since(now - _LONGEST_S) if cell.counts[ACKED] or cell.counts[RECEIVED]]
+    acked = [cell.end for cell in group.since(now - LONGEST_S) if cell.counts[ACKED] or cell.counts[RECEIVED]]
     signals.progress = bool(acked) and now - acked[-1] < _PROGRESS_S
     if pending:
-        signals.idle_ack_s = now - acked[-1] if acked else _LONGEST_S
+        signals.idle_ack_s = now - acked[-1] if acked else LONGEST_S
 
 
 def _receiver(signals: LinkSignals, group: Group | None, now: float) -> None:

@@ -113,6 +113,7 @@ class NodeTally:
         self.links: dict[LinkKey, Group] = {}
         self.tunnels: dict[SocketId, Group] = {}  # sockets of the ports that tunnels are known to use, one by one
         self.outer: dict[SocketId, Group] = {}  # those on underlays, one by one
+        self._tunnel_of: dict[SocketId, PathName] = {}
         self._groups: dict[SocketId, tuple[Group, ...]] = {}
         self._counts: dict[SocketId, Counts] = {}
         self._own_version = attribution.own.version
@@ -173,18 +174,21 @@ class NodeTally:
             yield self.links.setdefault(place.link, Group())
             if place.link.path in self._underlays:
                 yield self.outer.setdefault(socket, Group())
-        if self._services.of(socket).tunnel is not None:
+        tunnel = self._services.of(socket).tunnel
+        if tunnel is not None:
+            self._tunnel_of[socket] = tunnel
             yield self.tunnels.setdefault(socket, Group())
 
     def service(self, socket: SocketId) -> PathName | None:
         """The overlay whose tunnel that socket is of, as its port says."""
-        return self._services.of(socket).tunnel
+        return self._tunnel_of.get(socket)
 
     def _drop(self, socket: SocketId) -> None:
         self._counts.pop(socket, None)
         for group in self._groups.pop(socket, ()):
             group.sockets.pop(socket, None)
         self.tunnels.pop(socket, None)
+        self._tunnel_of.pop(socket, None)
         self.outer.pop(socket, None)
 
     def _place_anew(self) -> None:

@@ -44,6 +44,10 @@ class Tried:
     def _add(self, link: LinkKey, kind: str, told: Told) -> None:
         self._told.setdefault(link, {})[kind] = told
 
+    def links(self, now: float) -> set[LinkKey]:
+        """Of which something is known."""
+        return {link for link, told in self._told.items() if any(now - each.at <= FRESH_S for each in told.values())}
+
     def of(self, link: LinkKey, now: float) -> dict[str, float]:
         told = self._told.get(link)
         if not told:

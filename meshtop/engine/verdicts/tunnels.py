@@ -27,6 +27,8 @@ _ENOUGH_SEGS = 50
 # What was found out holds for a while: a tunnel that stands still carries nothing.
 _REMEMBERED_S = 60.0
 _STANDS_S = 1.0
+_MOST_ADDRESSES = 4096
+_UNKNOWN = ""
 
 Side = tuple[str, str, int]  # ("peer" or "local", the peer's address or "", port)
 
@@ -55,6 +57,7 @@ class Tunnels:
         self._found: dict[tuple[NodeName, PathName], frozenset[SocketId]] = {}
         self._transport: dict[tuple[NodeName, PathName], tuple[str, float]] = {}
         self._sockets: dict[tuple[NodeName, PathName], dict[SocketId, tuple[Group, NodeName | None]]] = {}
+        self._node_of: dict[tuple[str, NodeName], NodeName | None] = {}
         self._at: dict[NodeName, float] = {}
         self.hubs: dict[PathName, NodeName] = {}
 
@@ -90,6 +93,14 @@ class Tunnels:
         return sockets
 
     def _node_at(self, address: str, here: NodeName) -> NodeName | None:
+        known = self._node_of.get((address, here), _UNKNOWN)
+        if known is _UNKNOWN:
+            if len(self._node_of) > _MOST_ADDRESSES:
+                self._node_of.clear()
+            known = self._node_of[address, here] = self._look_up(address, here)
+        return known
+
+    def _look_up(self, address: str, here: NodeName) -> NodeName | None:
         nodes = {node for node, path in self._owners.get(canonical(address), ()) if path in self._underlays}
         nodes.discard(here)
         return nodes.pop() if len(nodes) == 1 else None

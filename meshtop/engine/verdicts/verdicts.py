@@ -9,11 +9,12 @@ from meshtop.engine.attribution import Attribution, OwnConnections, Services
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import FindingEvent, FindingView
 from meshtop.engine.verdicts.compare import Comparison
+from meshtop.engine.verdicts.gathering import Gathered
 from meshtop.engine.verdicts.lifecycle import Candidate, Findings, Subject
 from meshtop.engine.verdicts.rules import RULES
 from meshtop.engine.verdicts.scope import NodesAsWhole
 from meshtop.engine.verdicts.settle import settled
-from meshtop.engine.verdicts.signals import LinkSignals, gather
+from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.tally import NodeTally
 from meshtop.engine.verdicts.tried import Tried, loaded_ratio, udp_policed
 from meshtop.engine.verdicts.tunnels import Tunnels
@@ -70,11 +71,12 @@ class Verdicts:
         fresh = {name for name, record in self._records.items() if record.state(now)[0] == "up"}
         tallies = {name: tally for name, (_, tally) in self._tallies.items() if name in fresh}
         self._tunnels.look(now, self._records, tallies)
-        signals = self._gather(fresh, tallies)
+        signals = Gathered(self._records, fresh, tallies, self._tried.links(now))
         comparison = Comparison(self._mesh, self._records, self._tunnels, signals)
         comparison.fill()
         weighed: dict[LinkKey, list[Weighed]] = {}
-        for key, link in signals.items():
+        for key in signals.active:
+            link = signals[key]
             link.tried = self._tried.of(key, now)
             if link.tried:
                 link.loaded_ratio = loaded_ratio(dict(link.tried))
@@ -89,9 +91,7 @@ class Verdicts:
         kept = [c for c in candidates if not self._nodes.covers(c.subject)]
         return events + self._findings.update([*whole, *self._once_a_pair(kept, signals)], now)
 
-    def _once_a_pair(
-        self, candidates: Sequence[Candidate], signals: Mapping[LinkKey, LinkSignals]
-    ) -> Iterator[Candidate]:
+    def _once_a_pair(self, candidates: Sequence[Candidate], signals: Gathered) -> Iterator[Candidate]:
         """Where nothing passes, both directions show it: it is said of the one that was said already, or has data that
         waits."""
         silent = {c.subject[1:4] for c in candidates if c.subject.code == "blackout"}
@@ -104,20 +104,10 @@ class Verdicts:
                     continue
             yield each
 
-    def _first_of_pair(
-        self, way: tuple[NodeName | None, ...], signals: Mapping[LinkKey, LinkSignals]
-    ) -> tuple[bool, bool, str]:
+    def _first_of_pair(self, way: tuple[NodeName | None, ...], signals: Gathered) -> tuple[bool, bool, str]:
         src, dst, path = (name or "" for name in way)
         waits = signals[LinkKey(src, dst, path)].idle_ack_s is not None
         return not self._findings.is_open(Subject("blackout", src, dst, path)), not waits, src
-
-    def _gather(self, fresh: set[NodeName], tallies: Mapping[NodeName, NodeTally]) -> dict[LinkKey, LinkSignals]:
-        return {
-            key: gather(self._records[name], link, tallies.get(name), tallies.get(key.dst))
-            for name in self._records
-            if name in fresh
-            for key, link in self._records[name].links.items()
-        }
 
     # ── Out ──
 
