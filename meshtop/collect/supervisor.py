@@ -202,6 +202,8 @@ class Supervisor:
                 while not old.caught_up_with(fresh):
                     old.heard.clear()
                     await old.heard.wait()
+        while old.session.channels > 1 and not old.pump.done():
+            await asyncio.wait({old.pump}, timeout=self._timing.stats_s)  # a burst goes on, until its own time limit
         await self._close(old)
         self._log("info", f"connection {old.number} is drained and closed")
 

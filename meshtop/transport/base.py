@@ -79,6 +79,11 @@ class Session(Protocol):
 
     def stats(self) -> WireStats: ...
 
+    @property
+    def channels(self) -> int:
+        """How many commands run now."""
+        ...
+
     async def close(self) -> None:
         """Close in an orderly way if the other side answers within a second, else drop it. Idempotent."""
         ...

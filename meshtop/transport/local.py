@@ -54,6 +54,10 @@ class LocalSession:
     def stats(self) -> WireStats:
         return WireStats()
 
+    @property
+    def channels(self) -> int:
+        return len(self._channels)
+
     async def close(self) -> None:
         await asyncio.gather(*(channel.close() for channel in list(self._channels)))
 

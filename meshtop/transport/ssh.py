@@ -293,6 +293,10 @@ class SshSession:
         self._channels.discard(channel)
         self._slots.release()
 
+    @property
+    def channels(self) -> int:
+        return len(self._channels)
+
     def stats(self) -> WireStats:
         """Of the connection's own socket; through a jump host or a ProxyCommand it has none."""
         direct = len(self._chain) == 1 and self._chain[0].proxy is None

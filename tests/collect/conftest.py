@@ -73,6 +73,7 @@ class ScriptedSession:
         self.channel = channel
         self.closed = asyncio.Event()
         self.wire = WireStats(rtt_ms=1.0, rx_wire_bytes=10)
+        self.channels = 1
 
     async def open(self, command: str) -> ScriptedChannel:
         return self.channel

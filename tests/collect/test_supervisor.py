@@ -215,6 +215,27 @@ async def test_a_fresh_connection_takes_over_and_the_old_one_is_drained(watched:
         assert changes(node) == [(1, "connecting", None), (1, "up", None), (2, "up", None)]  # never down
 
 
+async def test_an_old_connection_that_still_carries_a_command_is_kept_until_that_is_over(watched: Watched) -> None:
+    async with watched() as node:
+        old = await node.transport.accept()
+        node.transport.sessions[0].channels = 2  # the probe's, and that of a burst
+        old.frame(1, 100.0)
+        fresh = await node.transport.accept()
+        fresh.frame(1, 110.0)
+        await node.until(lambda: (2, 1) in node.frames())
+        old.frame(2, 110.2)  # caught up
+        await node.until(lambda: (1, 2) in node.frames())
+        told = len(node.of(SessionStats))
+        ticking = asyncio.create_task(_tick(fresh, 110.0))
+        await node.until(lambda: len(node.of(SessionStats)) >= told + 4)
+        assert not node.transport.sessions[0].closed.is_set()
+        node.transport.sessions[0].channels = 1
+        async with asyncio.timeout(1):
+            await node.transport.sessions[0].closed.wait()
+        ticking.cancel()
+        await asyncio.wait({ticking})
+
+
 async def test_an_old_connection_that_revives_first_stays(watched: Watched) -> None:
     async with watched() as node:
         old = await node.transport.accept()
