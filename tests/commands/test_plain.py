@@ -48,8 +48,8 @@ def test_a_table_for_people() -> None:
 
 def test_watched_services_stand_below_the_nodes_and_what_is_not_visible_has_no_figures() -> None:
     seen = WatchView(
-        name="push", visible=True, flows=2, stalls=1, stalled_now=True, stalled_pct=23.0, longest_stall_s=2.3, crawling=0,
-        connecting=0, tx_bps=1_200_000, rx_bps=0.0, processes=("nginx",),
+        name="push", visible=True, flows=2, stalls=1, stalled_now=True, stalled_pct=23.0, longest_stall_s=2.3,
+        crawling=0, connecting=0, tx_bps=1_200_000, rx_bps=0.0, processes=("nginx",),
     )  # fmt: skip
     hidden = WatchView(name="push", reason="long-name is down")
     nodes = [msgspec.structs.replace(node, watches=(w,)) for node, w in zip(STATE.nodes, (seen, hidden), strict=True)]
