@@ -35,6 +35,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"msgspec", "icmplib", "psutil"},
     ),
     "recording": ({"recording", "model", "units", "engine.snapshot", "__init__"}, {"msgspec"}),
+    # pictures and output are the commands'
+    "report": (
+        {"report", "collect.fold", "engine", "recording", "parse", "model", "burst", "units", "__init__"},
+        {"msgspec"},
+    ),
     "toml_lines": (set(), set()),
     "config_reader": ({"toml_lines", "model"}, set()),
     "config": ({"config_reader", "toml_lines", "model", "units", "transport.target"}, {"msgspec", "platformdirs"}),

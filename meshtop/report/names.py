@@ -24,10 +24,14 @@ _SHORT = 3  # a name shorter than that is a word of many sentences, and tells no
 
 
 class Names:
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self) -> None:
         self._given: dict[tuple[str, str], str] = {}
         self._counts: dict[str, int] = {}
         self._v4, self._v6 = _documentation_v4(), _documentation_v6()
+        self._words: list[tuple[str, str]] = []  # of meshes and sites, with what is said instead
+
+    def learn(self, mesh: Mesh) -> None:
+        """All names of a configuration, in its order."""
         for node in mesh.nodes:
             self.node(node.name)
             for address in node.address.values():
@@ -36,8 +40,8 @@ class Names:
             self.path(path.name, path.kind)
         for watch in mesh.watches:
             self.watch(watch.name)
-        self._mesh_name = mesh.name
-        self._words = [word for word in (mesh.name, *(node.label for node in mesh.nodes)) if word]
+        self._words.append((mesh.name, "mesh"))
+        self._words += [(node.label, "site") for node in mesh.nodes if node.label]
 
     # ── names by kind ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -130,13 +134,13 @@ class Names:
 
     def _replacements(self) -> list[tuple[str, str]]:
         """Longest first, so that no name is replaced within another."""
-        words = [(word, "mesh" if word == self._mesh_name else "site") for word in self._words]
         kinds = ("node", "path", "watch", "process", "cgroup", "interface", "host")
         known = [(real, given) for (kind, real), given in self._given.items() if kind in kinds and real != given]
-        return sorted(words + known, key=lambda pair: -len(pair[0]))
+        return sorted(self._words + known, key=lambda pair: -len(pair[0]))
 
     def mesh(self, mesh: Mesh) -> Mesh:
         """The configuration, with the names of this."""
+        self.learn(mesh)
         return Mesh(
             name="mesh",
             nodes=tuple(
