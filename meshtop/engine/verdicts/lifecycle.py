@@ -24,7 +24,7 @@ _STEP = 0.1
 _CHANGES_EVERY_S = 5.0
 # How sure one is follows what is known at half, or at a fifth, of the difference a second: sooner surer than less sure.
 _RISES, _FALLS = 0.5, 0.2
-_EASES_AFTER_S = 10.0  # until something is called less severe
+_EASES_AFTER_S = 15.0  # until something is called less severe
 KEPT = 100
 
 _RANK = {"critical": 0, "warning": 1, "info": 2}

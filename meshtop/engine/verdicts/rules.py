@@ -8,7 +8,7 @@ Policing", SIGCOMM 2016). docs/findings.md says the same to operators.
 from __future__ import annotations
 
 from meshtop import units
-from meshtop.engine.verdicts.signals import ENOUGH_SEGS, LinkSignals
+from meshtop.engine.verdicts.signals import ENOUGH_SEGS, MIN_BLOAT_MS, LinkSignals
 from meshtop.engine.verdicts.weigh import Rule, Severity, Sign
 
 # ── Words ──
@@ -101,8 +101,8 @@ def _blackout(s: LinkSignals) -> str:
 
 
 def _by_retransmissions(s: LinkSignals) -> Severity:
-    """Ten percent sent again, or flows that stand still, is what users call broken."""
-    return "critical" if (s.retrans_pct or 0) >= 10 or s.open_stalls else "warning"
+    """Ten percent sent again, or flows that stood still lately, is what users call broken."""
+    return "critical" if (s.retrans_pct or 0) >= 10 or s.stalls else "warning"
 
 
 def _by_needless(s: LinkSignals) -> Severity:
@@ -125,7 +125,6 @@ def _critical(_: LinkSignals) -> Severity:
 # ── Shared by several causes ──
 
 _ENOUGH = Sign("data segments", "data_segs", ">=", ENOUGH_SEGS, needed=True)
-_MIN_BLOAT_MS = 100.0
 
 LOSS = Rule(
     code="loss",
@@ -136,14 +135,14 @@ LOSS = Rule(
         Sign("retransmitted", "retrans_pct", ">", 1.0, 0.2, unit="%"),
         Sign("needless by DSACK", "dsack_share", "<", 0.1, 1.0, 2.0),
         Sign("needless by DSACK", "dsack_share", "<", 0.35, 0.0, needed=True),
-        Sign("srtt/minrtt", "tcp_inflation", "<", 5.0, needed=True),
-        Sign("srtt/minrtt", "tcp_inflation", "<", 2.0, 0.8, 1.5, contra=3.0),
+        Sign("srtt/minrtt", "queue", "<", 3.0, needed=True),
+        Sign("srtt/minrtt", "queue", "<", 2.0, 0.8, 0.8, contra=2.5),
         Sign("seconds with retransmissions", "steady_share", ">=", 0.6, 0.5, 1.5, contra=0.4),
         Sign("chance of so few lost pings, were loss blind", "blind_chance", ">=", 0.05, 0.0, 1.5, contra=0.05),
         Sign("goodput's spread over its mean", "heavy_spread", ">=", 0.06, 0.0, 2.0),
         Sign("UDP lost at half rate", "tried.udp_loss_pct", ">", 0.5, 1.5, 2.0, unit="%"),
         Sign("tunnel's transport", "outer", "=", "udp", 0.0, 1.5, expected="not tcp, which loses nothing"),
-        Sign("line in use", "line_use", "<", 0.9, 0.2, 0.3),
+        Sign("line in use", "line_use", "<", 0.9, 0.2, 0.8, contra=0.95),
     ),
     severity=_by_retransmissions,
     summary=_loss,
@@ -205,8 +204,8 @@ POLICER = Rule(
         Sign("retransmitted, at least", "retrans_floor_pct", ">", 3.0, 0.3, needed=True, unit="%"),
         Sign("needless by DSACK", "dsack_share", "<", 0.25, 0.0, needed=True),
         Sign("needless by DSACK", "dsack_share", "<", 0.1, 0.4, 1.0),
-        Sign("srtt/minrtt", "tcp_inflation", "<=", 1.7, 0.2, needed=True),
-        Sign("srtt/minrtt", "tcp_inflation", "<=", 1.4, 0.4),
+        Sign("srtt/minrtt", "queue", "<=", 1.7, 0.2, needed=True),
+        Sign("srtt/minrtt", "queue", "<=", 1.4, 0.4),
         Sign("chance of so few lost pings, were loss blind", "blind_chance", "<", 0.1, 1.2, 1.5, contra=0.5),
         Sign("retransmissions by time-out", "timeout_share", ">=", 0.03, 0.5, 0.3, contra=0.01),
         Sign("goodput's spread over its mean", "goodput_spread", "<", 0.15, 0.5, 0.5, contra=0.4),
@@ -250,15 +249,15 @@ BUFFERBLOAT = Rule(
     prior=-0.9,
     signs=(
         _ENOUGH,
-        Sign("srtt/minrtt", "tcp_inflation", ">=", 4.0, 0.4, needed=True),
-        Sign("srtt/minrtt", "tcp_inflation", ">=", 5.0, 0.4),
-        Sign("added to every round trip", "tcp_added_ms", ">=", _MIN_BLOAT_MS, 0.5, needed=True, unit="ms"),
+        Sign("queue, against 5 × minrtt or 300 ms", "bloat", ">=", 1.0, 0.4, needed=True),
+        Sign("srtt/minrtt", "tcp_inflation", ">=", 2.0, 0.4, needed=True),
+        Sign("added to every round trip", "tcp_added_ms", ">=", MIN_BLOAT_MS, 0.5, needed=True, unit="ms"),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.6, 1.2, contra=3.0, unit="%"),
         Sign("ping / its baseline", "rtt_inflation", ">=", 3.0, 1.2, 1.0, contra=1.7),
         Sign("tunnel's transport", "outer", "=", "udp", 0.0, 0.4, expected="not tcp, which queues by itself"),
         Sign("added, against the underlay's", "above_ratio", "<", 2.0, 0.2, 1.0, contra=3.0),
         Sign("unsent in the tunnel's sockets", "outer_notsent", "<", 32_768, 0.0, 0.6, unit="bytes"),
-        Sign("underlay pings, added", "below.rtt_added_ms", ">=", _MIN_BLOAT_MS / 2, 0.3, unit="ms"),
+        Sign("underlay pings, added", "below.rtt_added_ms", ">=", MIN_BLOAT_MS / 2, 0.3, unit="ms"),
         Sign("loaded ping / idle ping", "loaded_ratio", ">=", 3.0, 1.5, 1.5, contra=2.0),
     ),
     severity=_warning,
@@ -277,8 +276,8 @@ TCP_OVER_TCP = Rule(
     signs=(
         _ENOUGH,
         Sign("tunnel's transport", "outer", "=", "tcp", 0.5, needed=True),
-        Sign("srtt/minrtt", "tcp_inflation", ">=", 4.0, 0.3, needed=True),
-        Sign("added to every round trip", "tcp_added_ms", ">=", _MIN_BLOAT_MS, 0.3, needed=True, unit="ms"),
+        Sign("queue, against 5 × minrtt or 300 ms", "bloat", ">=", 0.8, 0.3, needed=True),
+        Sign("added to every round trip", "tcp_added_ms", ">=", MIN_BLOAT_MS, 0.3, needed=True, unit="ms"),
         Sign("added, against the underlay's", "above_ratio", ">=", 2.0, 0.8, 1.2, contra=1.3),
         Sign("unsent in the tunnel's sockets", "outer_notsent", ">=", 32_768, 0.8, unit="bytes"),
         Sign("tunnel's retransmitted", "outer_retrans_pct", ">=", 0.1, 0.4, unit="%"),

@@ -53,6 +53,11 @@ _MOST_COUNTED = 100
 # So much is lost that TCP's own pace would vary from second to second, were it by chance.
 _HEAVY_PCT = 3.0
 _BUSY = 0.8  # of the time: it is the path, not an application, that sets the pace
+# Below it a round trip grows by what hosts and their interrupts do.
+_HOST_MS = 10.0
+# A queue is too long when it makes five round trips of one, or adds what people notice in a conversation (ITU-T G.114:
+# 150 ms one way); less than a tenth of a second nobody notices.
+_BLOAT, _BLOAT_MS, MIN_BLOAT_MS = 5.0, 300.0, 100.0
 # Acknowledged within this time: the way there and back was open.
 _PROGRESS_S = 2.5
 # tcp_info's min_rtt before the first measurement, 2³²−1 µs.
@@ -90,6 +95,8 @@ class LinkSignals:
     minrtt_ms: float | None = None
     tcp_inflation: float | None = None
     tcp_added_ms: float | None = None
+    queue: float | None = None  # the inflation, where what is added is more than an odd wait in a host
+    bloat: float | None = None  # how far beyond the limit of what a queue may add: 1 is just there
     goodput_bps: float | None = None
     goodput_spread: float | None = None  # standard deviation of one-second goodput over its mean
     heavy_spread: float | None = None  # the same, where the path sets the pace and loses three percent and more
@@ -304,7 +311,10 @@ def _delay(signals: LinkSignals, cells: list[Cell], group: Group) -> None:
     signals.minrtt_ms = min([*known, *([signals.baseline_ms] if signals.baseline_ms else [])], default=None)
     if signals.srtt_ms is not None and signals.minrtt_ms:
         signals.tcp_inflation = signals.srtt_ms / signals.minrtt_ms
-        signals.tcp_added_ms = signals.srtt_ms - signals.minrtt_ms
+        added_ms = signals.tcp_added_ms = signals.srtt_ms - signals.minrtt_ms
+        signals.queue = signals.tcp_inflation if added_ms >= _HOST_MS else 1.0
+        if added_ms >= MIN_BLOAT_MS:
+            signals.bloat = max(signals.tcp_inflation / _BLOAT, added_ms / _BLOAT_MS)
 
 
 def _goodput(signals: LinkSignals, cells: list[Cell], now: float) -> None:
