@@ -75,6 +75,7 @@ class LazyGroup(click.Group):
         "doctor": "meshtop.commands.setup_cli:doctor",
         "init": "meshtop.commands.setup_cli:init",
         "lab": "meshtop.lab.commands:lab_group",
+        "run": "meshtop.commands.run_cli:run",
         "replay": "meshtop.commands.report_cli:replay",
         "report": "meshtop.commands.report_cli:report",
     }
@@ -169,9 +170,17 @@ class Settings:
             raise click.UsageError(f"--log-file: {self.values['log_file']}: {error.strerror}") from None
 
     def look(self) -> Look:
+        """What the options and the operator's own screen.toml say. Raises ConfigErrors."""
+        from meshtop.commands import screen_settings
         from meshtop.commands.screen import Look
 
-        return Look(theme=self.values.get("theme"), theme_dir=self.values.get("theme_dir"))
+        own = screen_settings.read()
+        return Look(
+            theme=self.values.get("theme") or own.theme,
+            theme_dir=self.values.get("theme_dir"),
+            keymap=own.keymap,
+            bell=own.bell,
+        )
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -244,8 +253,8 @@ def snapshot(
 
     _not_both(source, record)
     settings = Settings(earlier, **given)
-    look = settings.look()
-    pictures = wanted({"svg": svg, "png": png, "text": text}, view, size, look.theme, look.theme_dir)
+    theme, theme_dir = settings.values.get("theme"), settings.values.get("theme_dir")
+    pictures = wanted({"svg": svg, "png": png, "text": text}, view, size, theme, theme_dir)
     if source is not None:
         return recorded.snapshot(source, window_s, as_json=as_json, pictures=pictures)
     config = settings.load(screen=False)

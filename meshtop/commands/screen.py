@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,13 @@ LEAVE_S = 3.0
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """How the screen shall look: a theme by name, and the folder that is searched for it first."""
+    """How the screen shall look: a theme by name, and the folder that is searched for it first. ``keymap``: other keys
+    for bindings, by their ids; ``bell``: ring at a new stall."""
 
     theme: str | None = None
     theme_dir: Path | None = None
+    keymap: Mapping[str, str] = {}
+    bell: bool = False
 
 
 def check_terminal() -> None:
@@ -46,7 +50,7 @@ async def show(source: Source, look: Look) -> int:
     terminal is whole again."""
     from meshtop.ui.app import MeshtopApp
 
-    app = MeshtopApp(source, theme=look.theme, theme_dir=look.theme_dir)
+    app = MeshtopApp(source, theme=look.theme, theme_dir=look.theme_dir, keymap=look.keymap, bell=look.bell)
     shown = asyncio.create_task(app.run_async(), name="screen")
     try:
         await asyncio.shield(shown)

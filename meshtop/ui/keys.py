@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from itertools import combinations
 from typing import Literal
 
 from textual.binding import Binding
+from textual.keys import Keys, _character_to_key  # the only place where Textual tells its names of keys
 
 # ``browse``: where there is a pair to go on from; ``charts``: where time is on the X axis; ``lists``: where there is one.
 Scope = Literal[
@@ -202,6 +204,7 @@ _SIGNS = {
     "left": "←", "right": "→",
     "escape": "esc", "colon": ":", "pageup": "pgup", "comma": ",", "full_stop": ".", "pagedown": "pgdn", "enter": "⏎",
 }  # fmt: skip
+_NAMED = frozenset(str(key.value) for key in Keys if "+" not in key.value and "<" not in key.value)
 _NAMES = {"space": "space", "enter": "enter"}  # in the help there is room for the word
 
 
@@ -237,13 +240,38 @@ def remapped(keymap: Mapping[str, str], table: Iterable[Key] = KEYS) -> tuple[Ke
     for binding in keymap:
         if binding not in ids:
             raise ValueError(f'no binding is called "{binding}"; there are {", ".join(sorted(ids))}')
-    moved = tuple(
-        replace(key, keys=tuple(part.strip() for part in keymap[key.id].split(","))) if key.id in keymap else key
-        for key in keys
-    )
-    if found := clashes(moved):
+    changed = moved(keymap, keys)
+    if found := clashes(changed):
         raise ValueError("; ".join(map(str, found)))
-    return moved
+    return changed
+
+
+def moved(keymap: Mapping[str, str], table: Iterable[Key] = KEYS) -> tuple[Key, ...]:
+    """``table`` with other keys, whether they clash or not."""
+    return tuple(
+        replace(key, keys=tuple(part.strip() for part in keymap[key.id].split(","))) if key.id in keymap else key
+        for key in table
+    )
+
+
+def nearest(identity: str, table: Iterable[Key] = KEYS) -> str:
+    """``; did you mean "app.quit"?``, or nothing."""
+    found = get_close_matches(identity, [key.id for key in table], n=1)
+    return f'; did you mean "{found[0]}"?' if found else ""
+
+
+def key_named(text: str) -> str:
+    """Textual's name of the key that is written ``Q``, ``?``, ``ctrl+q``, ``f5`` or ``page_up``. Raises ValueError."""
+    *modifiers, last = text.split("+") if len(text) > 1 else [text]
+    if len(last) == 1:
+        last = _character_to_key(last)
+    elif last.lower() not in _NAMED:
+        raise ValueError(f'"{text}" is no key; write a character, f1 to f24, or names such as ctrl+q, pageup, escape')
+    else:
+        last = last.lower()
+    if not set(modifiers) <= {"ctrl", "shift", "alt"}:
+        raise ValueError(f'"{text}" is no key; before the last + write ctrl, shift or alt')
+    return "+".join([*modifiers, last])
 
 
 def bindings(*scopes: Scope) -> list[Binding]:
