@@ -29,9 +29,7 @@ class LinkPlan:
 
     @property
     def charts(self) -> int:
-        return (
-            self.rtt_heading + self.rtt + self.lost + self.rate + self.retx + self.strips + self.events + self.axis
-        )
+        return self.rtt_heading + self.rtt + self.lost + self.rate + self.retx + self.strips + self.events + self.axis
 
 
 def plan_link(body: int, paths: int) -> LinkPlan:

@@ -22,7 +22,7 @@ def _operator_rtt(node: NodeView) -> str:
     return format_ms(min(known)) if known else UNKNOWN
 
 
-def _clock(node: NodeView) -> str:
+def clock_words(node: NodeView) -> str:
     offset = node.clock_offset_s
     if offset is None:
         return UNKNOWN
@@ -51,7 +51,7 @@ _COLUMNS: tuple[tuple[str, int, Callable[[NodeView], str]], ...] = (
     ("retx", 6, lambda node: format_pct(node.tcp.retrans_pct)),
     ("rto/s", 6, lambda node: _per_s(node.tcp.timeouts_per_s)),
     ("socks", 6, lambda node: _count(node.sockets)),
-    ("clock", 7, _clock),
+    ("clock", 7, clock_words),
     ("cpu", 6, lambda node: format_pct(node.cost.cpu_pct)),
     ("B/s", 6, lambda node: format_bytes(node.cost.rx_bytes_per_s)),
     ("missed", 7, lambda node: _count(node.missed)),
