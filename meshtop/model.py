@@ -539,6 +539,15 @@ class StopRecording(Value, frozen=True, kw_only=True):
     pass
 
 
+class MakeReport(Value, frozen=True, kw_only=True):
+    """Make a report of the last ``last_s`` seconds; ``path`` None: a zip named by the time, in the current folder."""
+
+    title: str | None = None
+    last_s: float = 300.0
+    redact: bool = False
+    path: str | None = None
+
+
 class Playback(Value, frozen=True, kw_only=True):
     """For a replay: what is not None changes. ``at`` seeks (operator's UTC of the recording)."""
 
@@ -559,4 +568,5 @@ Command = (
     | StartRecording
     | StopRecording
     | Playback
+    | MakeReport
 )

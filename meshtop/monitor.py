@@ -20,6 +20,7 @@ from meshtop import units
 from meshtop.burst import BurstLimits, BurstPlan, BurstRequest
 from meshtop.collect.burst_queue import BurstQueue, BurstTerms
 from meshtop.collect.clock import Clock
+from meshtop.commands.reporting import Reporting
 from meshtop.collect.experiments import Experiments
 from meshtop.config import MAX_INTERVAL_S, MIN_INTERVAL_S, BurstSettings
 from meshtop.engine.engine import Engine
@@ -38,6 +39,7 @@ from meshtop.model import (
     LinkKey,
     LogLine,
     LookTaken,
+    MakeReport,
     Mark,
     Mesh,
     NodeName,
@@ -110,6 +112,7 @@ class Monitor:
         self._errands: set[asyncio.Task[None]] = set()
         self._cpu_pct: float | None = None
         self._rss_bytes: int | None = None
+        self.reports = Reporting(self._clock.now, self.say)
         self.tape = Tape(mesh, self._clock.now, self._engine.baselines, partial(self.say, level="error"))
         self.bursts = BurstQueue(
             mesh, burst_terms(burst), self._session, self._engine, self._clock, self._burst_told, replay=replay
@@ -125,6 +128,7 @@ class Monitor:
             await self._run()
         finally:
             self.tape.close()
+            await self.reports.close()
 
     async def _run(self) -> None:
         ready = self._ready()
@@ -177,6 +181,7 @@ class Monitor:
             view,
             mesh=mesh,
             recording=self.tape.view,
+            report=self.reports.view,
             replay=self._replay,
             notice=self.notice,
             operator_cpu_pct=self._cpu_pct,
@@ -214,6 +219,8 @@ class Monitor:
             case ResetBaselines():
                 self.feed(BaselinesForgotten(at=self._clock.now()))
                 self.say("baselines forgotten; they are learnt anew")
+            case MakeReport():
+                self.reports.start(command, self.tape.recent(command.last_s))
             case StartRecording() | StopRecording():
                 self.say(self.tape.obey(command))
             case StartBurst() | AbortBurst() | ClearBursts():

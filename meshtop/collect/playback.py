@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -23,8 +24,17 @@ from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.collect.fold import Fold, Reel
 from meshtop.collect.scan import LENGTH, Told
 from meshtop.engine.experiments import ExperimentPlan
-from meshtop.engine.snapshot import FlowView, PlaybackStop, PlaybackView, Snapshot, StreamEvent, TrailPoint, View
-from meshtop.model import AddMark, Command, LinkKey, Mark, NodeName, Playback, RunExperiment
+from meshtop.engine.snapshot import (
+    FlowView,
+    PlaybackStop,
+    PlaybackView,
+    ReportView,
+    Snapshot,
+    StreamEvent,
+    TrailPoint,
+    View,
+)
+from meshtop.model import AddMark, Command, LinkKey, MakeReport, Mark, NodeName, Playback, RunExperiment
 from meshtop.recording import RecordingReader
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -94,6 +104,8 @@ class Replay:
         self._listeners: list[Callable[[StreamEvent], None]] = []
         self._cost: tuple[float | None, int | None] = (None, None)
         self.notice: str | None = None
+        self.reporting: Callable[[MakeReport, Path, float], None] | None = None  # who makes reports of what is shown
+        self.report_view: Callable[[], ReportView | None] = lambda: None
 
     # ── what the screens' Source asks for ────────────────────────────────────────────────────────────────────────────
 
@@ -118,6 +130,8 @@ class Replay:
                     self._wanted = self._clamped(at)
                 self._wake.set()
                 self._say_changed()
+            case MakeReport() if self.reporting is not None:
+                self.reporting(command, self._reader.path, self._at)
             case AddMark(text=text):
                 if self._reel is not None:
                     self._reel.fold.engine.receive(Mark(at=self._at, text=text))
@@ -273,6 +287,7 @@ class Replay:
             view,
             replay=True,
             playback=playback,
+            report=self.report_view(),
             notice=self.notice,
             operator_cpu_pct=self._cost[0],
             operator_rss_bytes=self._cost[1],

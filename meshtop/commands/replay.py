@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from time import time as time_now
 
 import click
 
 from meshtop import units
 from meshtop.collect.playback import SPEEDS, Replay
 from meshtop.commands.recorded import open_recording
+from meshtop.commands.reporting import Reporting
 from meshtop.commands.running import beside, run
 from meshtop.commands.screen import Look, show
 from meshtop.recording import RecordingReader
@@ -25,7 +27,16 @@ def replay(file: Path, look: Look, speed: float, at: str | None) -> int:
         start = None if at is None else moment(at, reader.shown_from, reader.last_at)
         source = Replay(reader, speed, start)
         source.notice = notice(reader)
-        return run(lambda: beside(source, show(source, look)))
+        return run(lambda: beside(source, _shown(source, look)))
+
+
+async def _shown(source: Replay, look: Look) -> int:
+    reports = Reporting(time_now, lambda _: None)
+    source.reporting, source.report_view = reports.start, lambda: reports.view
+    try:
+        return await show(source, look)
+    finally:
+        await reports.close()
 
 
 def notice(reader: RecordingReader) -> str:

@@ -343,6 +343,15 @@ class RecordingView(Value, frozen=True, kw_only=True):
     failure: str | None = None
 
 
+class ReportView(Value, frozen=True, kw_only=True):
+    """A report that was asked for on the screen."""
+
+    state: Literal["making", "done", "failed"]
+    path: str
+    size_bytes: int | None = None
+    reason: str | None = None
+
+
 class PlaybackStop(Value, frozen=True, kw_only=True):
     """A moment of a recording that one may want to go to. ``until`` is the end of what lasts."""
 
@@ -385,6 +394,7 @@ class View(Value, frozen=True, kw_only=True):
     bursts: tuple[BurstRecord, ...] = ()  # all of this session, those that wait too, oldest first
     recording: RecordingView | None = None
     playback: PlaybackView | None = None
+    report: ReportView | None = None
     past: bool = False  # as it was at ``at``, which the operator asked for
     replay: bool = False  # a recording is played: nothing of it is now
     notice: str | None = None  # one line about what is being watched, for who sees it for the first time

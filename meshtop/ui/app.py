@@ -13,11 +13,12 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from meshtop.engine.snapshot import View
+from meshtop.engine.snapshot import ReportView, View
 from meshtop.model import (
     AddMark,
     Command,
     LinkKey,
+    MakeReport,
     NodeName,
     ResetBaselines,
     SetInterval,
@@ -31,6 +32,7 @@ from meshtop.ui.choices import Choices
 from meshtop.ui.dialogs.filter import FilterDialog
 from meshtop.ui.dialogs.help import HelpDialog
 from meshtop.ui.dialogs.mark import MarkDialog
+from meshtop.ui.dialogs.report import ReportDialog
 from meshtop.ui.driver import TerminalDriver
 from meshtop.ui.messages import ViewChanged
 from meshtop.ui.pace import HEARTBEAT_S, Pace
@@ -45,6 +47,7 @@ from meshtop.ui.screens.stalls import StallsScreen
 from meshtop.ui.source import Source
 from meshtop.ui.timecursor import TimeCursor, moments, neighbour
 from meshtop.ui.widgets.header import clock_text
+from meshtop.units import format_bytes
 
 INTERRUPTED = 130  # exit code after a signal or ctrl+c
 # What + and - step through, within the bounds of the configuration.
@@ -98,6 +101,7 @@ class MeshtopApp(Acting):
         self.player = Player(source.view, self.send, self.say)
         self._view_at_tick = ticks()
         self._asked_interval_s: float | None = None
+        self._told_report: ReportView | None = None
         self._frozen_scene: Scene | None = None
         self._undo_signals: Callable[[], None] = lambda: None
         self._theme_problems = self.dress(theme, theme_dir, ascii)
@@ -157,6 +161,7 @@ class MeshtopApp(Acting):
         if view.mesh.interval_s != self._view.mesh.interval_s:
             self._asked_interval_s = None  # the source says itself what is in force
         self._view = view
+        self._tell_report(view.report)
         # A recording that stands still is not a source that has died.
         silence_s = 0.0 if view.playback is not None else now - self._view_at_tick
         return Scene(view, silence_s, self.interval_s, self.source)
@@ -335,6 +340,24 @@ class MeshtopApp(Acting):
 
     def action_step(self, seconds: float) -> None:
         self.step_time(seconds)
+
+    def action_report(self) -> None:
+        """Ask what it shall have, then have it made; where it is is said when it is there."""
+        playback = self.player.playback
+        self.push_screen(ReportDialog(None if playback is None else clock_text(playback.at)), self._report_asked)
+
+    def _report_asked(self, asked: MakeReport | None) -> None:
+        if asked is not None and self.send(asked):
+            self.say("The report is being made.")
+
+    def _tell_report(self, told: ReportView | None) -> None:
+        if told == self._told_report:
+            return
+        self._told_report = told
+        if told is not None and told.state == "done":
+            self.say(f"Report: {told.path}, {format_bytes(told.size_bytes)}B")
+        elif told is not None and told.state == "failed":
+            self.say(f"No report: {told.reason}", severity="warning")
 
     def action_record(self) -> None:
         """Begin a recording, or end the one that is made."""

@@ -167,6 +167,8 @@ KEYS: tuple[Key, ...] = (
         "Forget every link's usual RTT and learn it anew"),
     Key("app.screenshot", ("ctrl+s",), "everywhere", "everywhere", "app.picture", "screenshot",
         "This screen as SVG, PNG and text, into the current folder"),
+    Key("report.make", ("r",), "everywhere", "act", "app.report", "report",
+        "Make a report: words, pictures, charts, frames", 8),
     Key("record.toggle", ("R",), "everywhere", "act", "app.record", "record",
         "Record into a new file in the current folder, or end that"),
     Key("play.back", ("comma",), "everywhere", "go", "app.step(-10)", "±10 s", "10 s back, in a recording too", 10),
