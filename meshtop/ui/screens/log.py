@@ -7,16 +7,21 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from meshtop.model import LogLine, Mark
 from meshtop.ui import keys
 from meshtop.ui.draw import Line
+from meshtop.ui.filtering import told
 from meshtop.ui.layout import notice_lines
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.footer import Footer
 from meshtop.ui.widgets.header import Header, HeaderLook
-from meshtop.ui.widgets.log_lines import log_entries, newest, wrapped
+from meshtop.ui.widgets.log_lines import log_entries, newest, passes, wrapped
 from meshtop.ui.widgets.notice import Notice
+
+ORDERS = ("newest last", "gravest last", "by node")
+_GRAVITY = {"info": 0, "mark": 1, "warning": 2, "error": 3}
 
 
 class LogScreen(SceneScreen):
@@ -40,7 +45,7 @@ class LogScreen(SceneScreen):
             return
         width, height = self.app.size
         glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
-        entries = log_entries(scene)
+        entries, of = self._entries(scene), len(log_entries(scene))
         lines = [line for entry in entries for line in wrapped(entry, width, glyphs, palette)]
         if self._back:
             self._back += max(0, len(lines) - self._count)
@@ -51,12 +56,32 @@ class LogScreen(SceneScreen):
         self._back = min(self._back, max(0, len(lines) - rows))
         body = newest(lines, rows, self._back)
         right = Line().add(glyphs.text(f"↓{self._back} newer"), palette.dim) if self._back else Line()
-        title = Line().add("Log", palette.title).add(glyphs.text(f" · {len(entries)} entries"), palette.dim)
+        count = f"{len(entries)} of {of}" if self.filter else str(of)
+        title = Line().add("Log", palette.title).add(glyphs.text(f" · {count} entries, {self._order}"), palette.dim)
+        told(title, self.filter, glyphs, palette)
         strips = panel(title, body, width, max(height - 2 - notice, 1), False, glyphs, palette, right=right)
         self.query_one("#lines", Canvas).show(strips)
         look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)
         self.query_one(Header).draw(scene, look, width, glyphs, palette)
         self.query_one(Footer).draw(scene, keys.hints("log", self.meshtop.key_table), width, glyphs, palette)
+
+    @property
+    def _order(self) -> str:
+        return self.meshtop.choices.orders.get(self.kind, ORDERS[0])
+
+    def _entries(self, scene: Scene) -> list[LogLine | Mark]:
+        """Those that pass the filter; the one that matters most stands last, where the screen begins."""
+        entries = [entry for entry in log_entries(scene) if passes(entry, self.filter)]
+        if self._order == "gravest last":
+            return sorted(entries, key=lambda entry: _GRAVITY.get(getattr(entry, "level", "mark"), 0))
+        if self._order == "by node":
+            return sorted(entries, key=lambda entry: getattr(entry, "node", None) or "")
+        return entries
+
+    def action_sort(self) -> None:
+        self.meshtop.say(f"Log: {self.meshtop.choices.next_order(self.kind, ORDERS)}.")
+        self._back = 0
+        self.meshtop.repaint()
 
     def action_scroll_by(self, lines: int) -> None:
         self._back = max(0, self._back - lines)

@@ -8,16 +8,20 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from meshtop.engine.snapshot import StallView
+from meshtop.model import LinkKey
 from meshtop.ui import keys
 from meshtop.ui.layout import notice_lines
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
+from meshtop.ui.timecursor import moment_of
 from meshtop.ui.widgets.footer import Footer
 from meshtop.ui.widgets.header import Header, HeaderLook
 from meshtop.ui.widgets.notice import Notice
-from meshtop.ui.widgets.stall_list import Evidence, StallList, newest_first
+from meshtop.ui.widgets.stall_list import ORDERS, Evidence, ListLook, StallList, in_order, passes
+from meshtop.ui.widgets.stall_timeline import Timeline
 
 _EVIDENCE_LINES = 11  # all facts of one with its cgroup and its receiver, at 120 columns
+_TIMELINE_LINES = 3
 _LIST_LINES = 8  # title, headings and some stalls: less is no list
 
 
@@ -34,6 +38,7 @@ class StallsScreen(SceneScreen):
         yield Header(id="header")
         yield Notice(id="notice")
         yield StallList(id="stall-list")
+        yield Timeline(id="timeline")
         yield Evidence(id="evidence")
         yield Footer(id="footer")
 
@@ -45,18 +50,33 @@ class StallsScreen(SceneScreen):
         notice = notice_lines(height, bool(scene.view.notice))
         body = max(height - 2 - notice, 1)
         evidence = min(_EVIDENCE_LINES, body - _LIST_LINES) if body - _LIST_LINES >= 3 else 0
-        stalls = newest_first(scene)
+        timeline = _TIMELINE_LINES if body - evidence - _TIMELINE_LINES >= _LIST_LINES else 0
+        rows = body - evidence - timeline
+        stalls = self._listed(scene)
         chosen = self._chosen(stalls)
-        self._arrange(body - evidence, evidence)
+        self._arrange(rows, timeline, evidence)
         self.query_one(Notice).draw(scene.view.notice, notice, width, glyphs, palette)
-        self.query_one(StallList).draw(
-            scene, stalls, chosen.id if chosen else None, self._selected is None, width, body - evidence, glyphs,
-            palette,
-        )  # fmt: skip
+        following = self._selected is None and self._order == ORDERS[0]
+        listing = ListLook(chosen.id if chosen else None, following, self._order, self.filter, len(scene.view.stalls))
+        self.query_one(StallList).draw(scene, stalls, listing, width, rows, glyphs, palette)
+        self.query_one(Timeline).draw(scene, stalls, chosen, width, timeline, glyphs, palette)
         self.query_one(Evidence).draw(scene, chosen, width, evidence, glyphs, palette)
         look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)
         self.query_one(Header).draw(scene, look, width, glyphs, palette)
         self.query_one(Footer).draw(scene, keys.hints("stalls", self.meshtop.key_table), width, glyphs, palette)
+
+    @property
+    def _order(self) -> str:
+        return self.meshtop.choices.orders.get(self.kind, ORDERS[0])
+
+    def _listed(self, scene: Scene) -> list[StallView]:
+        """Those that pass the filter, in the chosen order."""
+        return in_order([stall for stall in scene.view.stalls if passes(stall, self.filter)], self._order)
+
+    def action_sort(self) -> None:
+        self.meshtop.say(f"Stalls by {self.meshtop.choices.next_order(self.kind, ORDERS)}.")
+        self._selected = None
+        self.meshtop.repaint()
 
     def _chosen(self, stalls: list[StallView]) -> StallView | None:
         """The selected one; if it is kept no longer, the newest."""
@@ -66,8 +86,8 @@ class StallsScreen(SceneScreen):
         self._selected = None
         return stalls[0] if stalls else None
 
-    def _arrange(self, rows: int, evidence: int) -> None:
-        for selector, lines in (("#stall-list", rows), ("#evidence", evidence)):
+    def _arrange(self, rows: int, timeline: int, evidence: int) -> None:
+        for selector, lines in (("#stall-list", rows), ("#timeline", timeline), ("#evidence", evidence)):
             part = self.query_one(selector)
             part.display = lines > 0
             part.styles.height = max(lines, 1)
@@ -75,7 +95,7 @@ class StallsScreen(SceneScreen):
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def action_move(self, step: int) -> None:
-        stalls = newest_first(self.meshtop.scene())
+        stalls = self._listed(self.meshtop.scene())
         chosen = self._chosen(stalls)
         if chosen is not None:
             self._selected = stalls[min(max(stalls.index(chosen) + step, 0), len(stalls) - 1)].id
@@ -89,13 +109,12 @@ class StallsScreen(SceneScreen):
         self.meshtop.repaint()
 
     async def action_pick(self) -> None:
-        """On to the link of the selected one."""
-        chosen = self._chosen(newest_first(self.meshtop.scene()))
+        """On to the charts of its link at that time; a stall that is open is looked at now."""
+        chosen = self._chosen(self._listed(self.meshtop.scene()))
         if chosen is None:
             self.meshtop.say("There is no stall to select.")
         elif chosen.src is None or chosen.dst is None or chosen.path is None:
             self.meshtop.say("Its peer is no node of the mesh: there is no link to show.")
         else:
-            choices = self.meshtop.choices
-            choices.pair, choices.path, choices.all_paths = (chosen.src, chosen.dst), chosen.path, False
-            await self.meshtop.action_back()
+            at = None if chosen.outcome == "open" else moment_of(chosen)
+            await self.meshtop.open_link(LinkKey(chosen.src, chosen.dst, chosen.path), at)

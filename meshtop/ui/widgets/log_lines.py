@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from meshtop.model import LogLine, Mark
 from meshtop.ui.draw import Line
+from meshtop.ui.filtering import matches
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.scene import Scene
 from meshtop.ui.theme import Palette
@@ -31,6 +32,12 @@ class LogPanel(Canvas):
 def log_entries(scene: Scene) -> list[LogLine | Mark]:
     """Oldest first."""
     return sorted((*scene.view.log, *scene.view.marks), key=lambda entry: entry.at)
+
+
+def passes(entry: LogLine | Mark, words: str) -> bool:
+    if isinstance(entry, Mark):
+        return matches(words, "mark", entry.text)
+    return matches(words, entry.node, entry.level, entry.text)
 
 
 def log_line(entry: LogLine | Mark, width: int, glyphs: Glyphs, palette: Palette, *, text: str | None = None) -> Line:

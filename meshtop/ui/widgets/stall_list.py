@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.style import Style
 
 from meshtop.engine.snapshot import StallView
 from meshtop.ui.draw import Line
+from meshtop.ui.filtering import matches, told
 from meshtop.ui.glyphs import UNKNOWN, Glyphs
 from meshtop.ui.scene import Scene
 from meshtop.ui.theme import Palette
@@ -22,6 +23,20 @@ _FULL_FROM = 110  # cells; below, addresses stand with the evidence only
 _LABEL = 12
 
 
+ORDERS = ("newest first", "longest first", "by link", "by cause", "by service")
+
+
+@dataclass(frozen=True)
+class ListLook:
+    """``following``: the newest is selected, whichever that is. ``of``: how many there are without the filter."""
+
+    selected: str | None
+    following: bool
+    order: str
+    words: str
+    of: int
+
+
 class StallList(Canvas):
     """``selected`` is the id of a stall; it stays in sight, and where it is while others come."""
 
@@ -31,20 +46,23 @@ class StallList(Canvas):
         self._top: str | None = None  # the newest at the last drawing
 
     def draw(
-        self, scene: Scene, stalls: Sequence[StallView], selected: str | None, following: bool, width: int,
-        height: int, glyphs: Glyphs, palette: Palette,
+        self, scene: Scene, stalls: Sequence[StallView], look: ListLook, width: int, height: int, glyphs: Glyphs,
+        palette: Palette,
     ) -> None:  # fmt: skip
+        selected = look.selected
         rows = max(height - 2, 0)  # the title and the headings
         place = next((place for place, stall in enumerate(stalls) if stall.id == selected), 0)
         came = next((place for place, stall in enumerate(stalls) if stall.id == self._top), 0)
         self._top = stalls[0].id if stalls else None
-        first = 0 if following else self._first + came
+        first = 0 if look.following else self._first + came
         self._first = max(0, min(max(first, place - rows + 1), place, max(len(stalls) - rows, 0)))
         drawing = _Drawing(scene, width, glyphs, palette)
-        body = [drawing.headings()] if stalls else [Line(), Line().gap(2).add(_none(scene), palette.dim)]
+        body = [drawing.headings()] if stalls else [Line(), Line().gap(2).add(_none(scene, look), palette.dim)]
         for stall in stalls[self._first : self._first + rows]:
             body.append(drawing.row(stall, selected=stall.id == selected))
-        title = Line().add("Stalls", palette.title).add(glyphs.text(f" · {len(stalls)}, newest first"), palette.dim)
+        count = f"{len(stalls)} of {look.of}" if look.words else str(len(stalls))
+        title = Line().add("Stalls", palette.title).add(glyphs.text(f" · {count}, {look.order}"), palette.dim)
+        told(title, look.words, glyphs, palette)
         above, below = self._first, len(stalls) - self._first - rows
         hidden = " ".join(f"{sign}{count}" for sign, count in (("↑", above), ("↓", below)) if count > 0)
         right = Line().add(glyphs.text(f"{hidden} more"), palette.dim) if hidden else Line()
@@ -70,6 +88,25 @@ class Evidence(Canvas):
 def newest_first(scene: Scene) -> list[StallView]:
     """By their beginning; what began together in the order in which it was found."""
     return sorted(scene.view.stalls, key=lambda stall: stall.start, reverse=True)
+
+
+def passes(stall: StallView, words: str) -> bool:
+    flow = stall.flow
+    return matches(
+        words, link_of(stall), stall.path, stall.cause, stall.outcome, stall.node, flow.local, flow.peer, flow.process,
+        flow.cgroup, flow.watch, flow.tunnel, stall.id,
+    )  # fmt: skip
+
+
+def in_order(stalls: Sequence[StallView], order: str) -> list[StallView]:
+    """What is equal stands newest first."""
+    newest = sorted(stalls, key=lambda stall: stall.start, reverse=True)
+    if order == "longest first":
+        return sorted(newest, key=lambda stall: -stall.duration_s)
+    keys: dict[str, Callable[[StallView], str]] = {
+        "by link": lambda stall: f"{link_of(stall)} {stall.path}", "by cause": cause_of, "by service": service_of,
+    }  # fmt: skip
+    return sorted(newest, key=keys[order]) if order in keys else newest
 
 
 def link_of(stall: StallView) -> str:
@@ -102,7 +139,9 @@ def _start(stall: StallView) -> str:
     return f"{clock_text(at)}.{int(at * 10) % 10}"
 
 
-def _none(scene: Scene) -> str:
+def _none(scene: Scene, look: ListLook) -> str:
+    if look.of:
+        return f"none of {look.of} has these words"
     return "no node was measured yet" if scene.nothing_to_show else "no stall was seen"
 
 
