@@ -13,7 +13,7 @@ from meshtop.ui import keys
 from meshtop.ui.layout import Plan, plan, plan_without_nodes
 from meshtop.ui.messages import LinkPicked
 from meshtop.ui.metrics import METRICS
-from meshtop.ui.scene import Scene
+from meshtop.ui.scene import Scene, ShownLink
 from meshtop.ui.screens.base import SceneScreen
 from meshtop.ui.widgets.attention import AttentionPanel
 from meshtop.ui.widgets.canvas import Canvas
@@ -25,7 +25,7 @@ from meshtop.ui.widgets.matrix import Matrix, MatrixLook
 from meshtop.ui.widgets.nodes_panel import NodesPanel
 from meshtop.ui.widgets.notice import Notice
 from meshtop.ui.widgets.stalls_panel import StallsPanel
-from meshtop.ui.widgets.worst_list import WorstList, listed, state_line
+from meshtop.ui.widgets.worst_list import ORDERS, ListLook, WorstList, listed, state_line
 
 
 class OverviewScreen(SceneScreen):
@@ -85,7 +85,8 @@ class OverviewScreen(SceneScreen):
             self.query_one(Matrix).draw(scene, look, left, chosen.matrix, glyphs, palette)
         if chosen.worst:
             worst = self.query_one(WorstList)
-            worst.draw(scene, paths, choices.metric, choices.pair, left, chosen.worst, glyphs, palette)
+            listing = ListLook(paths, choices.metric, choices.pair, self.filter, self._order)
+            worst.draw(scene, listing, left, chosen.worst, glyphs, palette)
         if chosen.link:
             panel = self.query_one("#link-side" if chosen.side else "#link-below", LinkPanel)
             panel.draw(
@@ -96,7 +97,9 @@ class OverviewScreen(SceneScreen):
         if chosen.nodes:
             self.query_one(NodesPanel).draw(scene, left, chosen.nodes, framed, glyphs, palette)
         if chosen.attention:
-            self.query_one(AttentionPanel).draw(scene, chosen.side, chosen.attention, framed, glyphs, palette)
+            self.query_one(AttentionPanel).draw(
+                scene, self.filter, chosen.side, chosen.attention, framed, glyphs, palette
+            )
         if chosen.log:
             self.query_one(LogPanel).draw(scene, left, chosen.log, framed, glyphs, palette)
 
@@ -128,12 +131,30 @@ class OverviewScreen(SceneScreen):
         side.styles.width = max(chosen.side, 1)
         self.query_one("#body", Horizontal).display = whole
 
+    @property
+    def _order(self) -> str:
+        return self.meshtop.choices.orders.get(self.kind, ORDERS[0])
+
+    def _listed(self, scene: Scene) -> list[ShownLink]:
+        choices = self.meshtop.choices
+        return listed(scene, choices.paths(scene), choices.metric, self.filter, self._order)
+
+    def action_sort(self) -> None:
+        """Of the list of links; a matrix is in the order of the configuration."""
+        if self._plan is None or self._plan.mode != "list":
+            self.meshtop.say(
+                "The matrix is in the order of the configuration; stalls, flows and the log can be sorted."
+            )
+            return
+        self.meshtop.say(f"Links {self.meshtop.choices.next_order(self.kind, ORDERS)}.")
+        self.meshtop.repaint()
+
     # ── keys and mouse ───────────────────────────────────────────────────────────────────────────────────────────
 
     def action_move(self, rows: int, columns: int) -> None:
         choices, scene = self.meshtop.choices, self.meshtop.scene()
         if self._plan is not None and self._plan.mode == "list":
-            pairs = [(shown.link.src, shown.link.dst) for shown in listed(scene, choices.paths(scene))]
+            pairs = [(shown.link.src, shown.link.dst) for shown in self._listed(scene)]
             choices.move_in_list(pairs, rows or columns)
         else:
             choices.move(scene, rows, columns)

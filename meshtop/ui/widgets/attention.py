@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from meshtop.engine.snapshot import FindingView
 from meshtop.model import NodeName, PathName
 from meshtop.ui.draw import Line
+from meshtop.ui.filtering import matches, told
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.metrics import format_ratio
 from meshtop.ui.scene import NODE_WORDS, RANK, TROUBLE, WORDS, Scene, ShownLink, ShownNode, ShownState
@@ -34,14 +35,21 @@ class Concern:
 
 
 class AttentionPanel(Canvas):
-    def draw(self, scene: Scene, width: int, height: int, framed: bool, glyphs: Glyphs, palette: Palette) -> None:
+    def draw(
+        self, scene: Scene, words: str, width: int, height: int, framed: bool, glyphs: Glyphs, palette: Palette
+    ) -> None:
+        """``words`` filter it."""
         inner = width - (2 if framed else 0)
         rows = height - (2 if framed else 1)
-        findings = said(scene)
+        findings = tuple(
+            one for one in said(scene) if matches(words, one.src, one.dst, one.path, one.node, one.summary)
+        )
         nodes = [
             shown for shown in scene.nodes if not shown.usable and not _explained(findings, {shown.node.name}, None)
         ]
         links = [c for c in concerns(scene) if not _explained(findings, {c.src, c.dst}, (c.src, c.dst, c.path))]
+        nodes = [shown for shown in nodes if matches(words, "node", shown.node.name, shown.state, shown.node.reason)]
+        links = [one for one in links if matches(words, one.src, one.dst, one.path, WORDS[one.state], one.words)]
         count = len(findings) + len(nodes) + len(links)
         roomy = rows - count  # so many, the worst, may take two lines
         who = max(scene.pair_width(17), 8)
@@ -54,9 +62,11 @@ class AttentionPanel(Canvas):
             body += _link_lines(concern, who, inner, place < roomy, glyphs, palette)
         if count > rows:
             body[rows - 1 :] = [Line().gap().add(f"and {count - rows + 1} more", palette.dim)]
+        if not body and words:
+            body = [Line().gap().add("nothing has these words", palette.dim)]
         if not body:
             body = [Line().gap().add(text, palette.dim) for text in glyphs.wrap(_calm(scene), inner - 2, rows)]
-        title = Line().add("Attention", palette.title)
+        title = told(Line().add("Attention", palette.title), words, glyphs, palette, max(inner - 20, 1))
         self.show(panel(title, body, width, height, framed, glyphs, palette))
 
 

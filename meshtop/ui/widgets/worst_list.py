@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from meshtop.model import PathName
 from meshtop.ui.draw import Line
+from meshtop.ui.filtering import matches, told
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.metrics import METRICS, MetricName
 from meshtop.ui.scene import BY_SEVERITY, NODE_WORDS, WORDS, Scene, ShownLink, ShownNode, age_words
@@ -17,20 +18,36 @@ from meshtop.ui.widgets.link_panel import Pair
 _STATE = 10
 
 
+ORDERS = ("worst first", "by metric", "by name")
+
+
+@dataclass(frozen=True)
+class ListLook:
+    """What is listed and how: the shown paths and metric, the selected pair, words to filter by, the order."""
+
+    paths: tuple[PathName, ...]
+    metric: MetricName
+    selected: Pair | None
+    words: str = ""
+    order: str = ORDERS[0]
+
+
 class WorstList(Canvas):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._first = 0
 
-    def draw(
-        self, scene: Scene, paths: tuple[PathName, ...], metric: MetricName, selected: Pair | None, width: int,
-        height: int, glyphs: Glyphs, palette: Palette,
-    ) -> None:  # fmt: skip
+    def draw(self, scene: Scene, look: ListLook, width: int, height: int, glyphs: Glyphs, palette: Palette) -> None:
+        paths, metric, selected = look.paths, look.metric, look.selected
         rows = height - 2  # the title and the headings
         pair = max(scene.pair_width(max(10, width // 3)), 10)
         drawing = _Drawing(scene, metric, len(paths) > 1, pair, width, glyphs, palette)
-        entries: list[ShownNode | ShownLink] = [shown for shown in scene.nodes if not shown.usable]
-        entries += listed(scene, paths)
+        entries: list[ShownNode | ShownLink] = [
+            shown
+            for shown in scene.nodes
+            if not shown.usable and matches(look.words, "node", shown.node.name, shown.state, shown.node.reason)
+        ]
+        entries += listed(scene, paths, metric, look.words, look.order)
         place = next((place for place, entry in enumerate(entries) if _is(entry, selected)), 0)
         self._first = max(0, min(max(self._first, place - rows + 1), place, max(len(entries) - rows, 0)))
         body = [drawing.headings()]
@@ -39,15 +56,31 @@ class WorstList(Canvas):
                 body.append(drawing.node(entry))
             else:
                 body.append(drawing.link(entry, selected=_is(entry, selected)))
-        title = Line().add("Worst links", palette.title)
+        title = Line().add("Worst links" if look.order == ORDERS[0] else f"Links {look.order}", palette.title)
         title.add(glyphs.text(f" · {', '.join(paths)} · {metric}"), palette.dim)
+        told(title, look.words, glyphs, palette, 12)
         hidden = len(entries) - self._first - rows
         right = Line().add(glyphs.text(f"↓{hidden} more"), palette.dim) if hidden > 0 else Line()
         self.show(panel(title, body, width, height, False, glyphs, palette, right=right))
 
 
-def listed(scene: Scene, paths: Sequence[PathName]) -> list[ShownLink]:
-    return [shown for shown in scene.worst_first if shown.link.path in paths]
+def listed(
+    scene: Scene, paths: Sequence[PathName], metric: MetricName, words: str = "", order: str = ORDERS[0]
+) -> list[ShownLink]:
+    """Those that pass the filter, in the chosen order."""
+    found = [
+        shown
+        for shown in scene.worst_first
+        if shown.link.path in paths
+        and matches(words, f"{shown.link.src}→{shown.link.dst}", shown.link.path, WORDS[shown.state], shown.link.reason)
+    ]
+    if order == "by name":
+        return sorted(found, key=lambda shown: shown.key)
+    if order == "by metric":
+        limits, read = scene.view.mesh.thresholds, METRICS[metric]
+        return sorted(found, key=lambda shown: -max(read.main(shown.link, limits).gravity,
+                                                    read.side(shown.link, limits).gravity))  # fmt: skip
+    return found
 
 
 def _is(entry: ShownNode | ShownLink, selected: Pair | None) -> bool:
