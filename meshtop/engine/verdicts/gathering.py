@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from meshtop.engine.links import LinkRecord
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.states import TROUBLE
-from meshtop.engine.verdicts.signals import LONGEST_S, LinkSignals, gather
+from meshtop.engine.verdicts.measure import LONGEST_S, gather
+from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.tally import NodeTally
 from meshtop.model import LinkKey, NodeName
 

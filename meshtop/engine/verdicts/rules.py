@@ -7,120 +7,27 @@ Policing", SIGCOMM 2016). docs/findings.md says the same to operators.
 
 from __future__ import annotations
 
-from meshtop import units
-from meshtop.engine.verdicts.signals import ENOUGH_SEGS, MIN_BLOAT_MS, LinkSignals
-from meshtop.engine.verdicts.weigh import Rule, Severity, Sign
-
-# ── Words ──
-
-
-def _pair(s: LinkSignals) -> str:
-    return f"{s.key.src} → {s.key.dst} on {s.key.path}"
-
-
-def _pct(value: float | None) -> str:
-    return f"{units.format_pct(value)}"
-
-
-def _times(value: float | None) -> str:
-    return f"{value:.0f} times" if value is not None else "many times"
-
-
-def _loss(s: LinkSignals) -> str:
-    if s.data_segs < ENOUGH_SEGS:
-        return (
-            f"{_pair(s)}: {s.small_lost + s.full_lost} of {s.small_decided + s.full_decided} pings are lost on the way"
-        )
-    return f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are lost on the way, and no queue grows"
-
-
-def _reordering(s: LinkSignals) -> str:
-    needless = (
-        f"{_pct(min(100.0, 100 * s.dsack_share))} of them needlessly"
-        if s.dsack_share is not None
-        else "most needlessly"
-    )
-    how = ""
-    if s.outer == "tcp" and (s.outer_connections or 0) > 1:
-        how = f", as a tunnel does that spreads over {s.outer_connections} TCP connections"
-    return (
-        f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are sent again, {needless}: they overtake each other{how}"
-    )
-
-
-def _policer(s: LinkSignals) -> str:
-    return (
-        f"{_pair(s)}: what exceeds about {units.format_rate(s.goodput_bps)}bit/s is dropped at once; "
-        f"{_pct(s.retrans_pct)} of the segments are sent again while round trips stay short"
-    )
-
-
-def _blackhole(s: LinkSignals) -> str:
-    return f"{_pair(s)}: small packets arrive and full-size ones vanish without a word"
-
-
-def _bufferbloat(s: LinkSignals) -> str:
-    tunnel = ", behind or inside the tunnel's TCP connection" if s.outer == "tcp" else ""
-    return (
-        f"{_pair(s)}: a queue holds {units.format_ms(s.tcp_added_ms)} ms of data{tunnel}; "
-        f"round trips take {_times(s.tcp_inflation)} their minimum and little is lost"
-    )
-
-
-def _tcp_over_tcp(s: LinkSignals) -> str:
-    count = s.outer_connections or 1
-    what = "one TCP connection" if count == 1 else f"{count} TCP connections"
-    return f"{_pair(s)}: the overlay is {what}, and data waits inside: {units.format_ms(s.srtt_ms)} ms a round trip"
-
-
-def _receiver(s: LinkSignals) -> str:
-    share = _pct(100 * (s.rwnd_share or 0))
-    return f"{_pair(s)}: {s.key.dst} takes data no faster; it closes its window {share} of the time"
-
-
-def _sender(s: LinkSignals) -> str:
-    return f"{_pair(s)}: the send buffer on {s.key.src} is the limit {_pct(100 * (s.sndbuf_share or 0))} of the time"
-
-
-def _app(s: LinkSignals) -> str:
-    return f"{_pair(s)}: the applications on {s.key.src} write less than the path takes; it is not the network"
-
-
-def _acks(s: LinkSignals) -> str:
-    return (
-        f"{_pair(s)}: data arrives, what comes back is lost: {_pct(s.pair_loss_pct)} of the pings "
-        f"and {_pct(s.retrans_pct)} of the segments"
-    )
-
-
-def _blackout(s: LinkSignals) -> str:
-    return f"{_pair(s)}: nothing has come through for {s.silence_s or 0:.0f} s, at no size"
-
-
-# ── Severity ──
-
-
-def _by_retransmissions(s: LinkSignals) -> Severity:
-    """Ten percent sent again, or flows that stood still lately, is what users call broken."""
-    return "critical" if (s.retrans_pct or 0) >= 10 or s.stalls else "warning"
-
-
-def _by_needless(s: LinkSignals) -> Severity:
-    """Below one percent it costs little, and says how the path is made."""
-    return "info" if (s.retrans_pct or 0) < 1 and not s.stalls else _by_retransmissions(s)
-
-
-def _info(_: LinkSignals) -> Severity:
-    return "info"
-
-
-def _warning(_: LinkSignals) -> Severity:
-    return "warning"
-
-
-def _critical(_: LinkSignals) -> Severity:
-    return "critical"
-
+from meshtop.engine.verdicts.measure import MIN_BLOAT_MS
+from meshtop.engine.verdicts.signals import ENOUGH_SEGS
+from meshtop.engine.verdicts.weigh import Rule, Sign
+from meshtop.engine.verdicts.words import (
+    by_needless,
+    by_retransmissions,
+    critical,
+    info,
+    say_acks,
+    say_app,
+    say_blackhole,
+    say_blackout,
+    say_bufferbloat,
+    say_loss,
+    say_policer,
+    say_receiver,
+    say_reordering,
+    say_sender,
+    say_tcp_over_tcp,
+    warning,
+)
 
 # ── Shared by several causes ──
 
@@ -144,8 +51,8 @@ LOSS = Rule(
         Sign("tunnel's transport", "outer", "=", "udp", 0.0, 1.5, expected="not tcp, which loses nothing"),
         Sign("line in use", "line_use", "<", 0.9, 0.2, 0.8, contra=0.95),
     ),
-    severity=_by_retransmissions,
-    summary=_loss,
+    severity=by_retransmissions,
+    summary=say_loss,
     next=(
         "UDP at half the rate: loss there too is the line's, none is a policer's or a queue's",
         "the same burst on the other path tells whether the overlay or the line below loses",
@@ -164,8 +71,8 @@ PING_LOSS = Rule(
         Sign("separate losses", "loss_runs", ">=", 3, 0.3, needed=True),
         Sign("retransmitted in the other direction", "back_retrans_pct", ">", 1.0, 0.5, 3.0, unit="%"),
     ),
-    severity=_warning,
-    summary=_loss,
+    severity=warning,
+    summary=say_loss,
     next=("a burst each way tells which direction loses", "the same on the other path tells whether it is the overlay"),
     experiments=("tcp-udp", "paths"),
     most=0.8,
@@ -186,8 +93,8 @@ REORDERING = Rule(
         Sign("tunnel's TCP connections", "outer_connections", ">=", 2, 0.5),
         Sign("retransmissions by time-out", "timeout_share", "<", 0.2, 0.2, 0.8, contra=0.4),
     ),
-    severity=_by_needless,
-    summary=_reordering,
+    severity=by_needless,
+    summary=say_reordering,
     next=(
         "small against full-size ping: three times as long means a queue of its own for small packets",
         "one connection instead of several (SoftEther: MaxConnection 1), or a transport without TCP (UDP, WireGuard)",
@@ -214,8 +121,8 @@ POLICER = Rule(
         Sign("tunnel's transport", "outer", "=", "udp", 0.3, 1.0, expected="udp, which is what gets policed"),
         Sign("UDP loss against 1 − rate/offered", "udp_policed", "=", True, 2.5, 2.0),
     ),
-    severity=_critical,
-    summary=_policer,
+    severity=critical,
+    summary=say_policer,
     next=(
         "a ramp of UDP: a policer loses 1 − rate/offered; so does a very short queue, with a little delay first",
         "where UDP is policed: a transport over TCP (SoftEther: UDP acceleration off), or another provider",
@@ -234,8 +141,8 @@ BLACKHOLE = Rule(
         Sign("small pings lost", "small_loss_pct", "<", 5.0, 0.3, 0.3, contra=20.0, unit="%"),
         Sign("path MTU by DF sweep", "tried.pmtu_bytes", "<", 1500, 1.5, 3.0),
     ),
-    severity=_critical,
-    summary=_blackhole,
+    severity=critical,
+    summary=say_blackhole,
     next=(
         "a DF ping sweep finds the size that still passes",
         "clamp the MSS on the tunnel (iptables --clamp-mss-to-pmtu, or a lower MTU of the overlay's interface)",
@@ -260,8 +167,8 @@ BUFFERBLOAT = Rule(
         Sign("underlay pings, added", "below.rtt_added_ms", ">=", MIN_BLOAT_MS / 2, 0.3, unit="ms"),
         Sign("loaded ping / idle ping", "loaded_ratio", ">=", 3.0, 1.5, 1.5, contra=2.0),
     ),
-    severity=_warning,
-    summary=_bufferbloat,
+    severity=warning,
+    summary=say_bufferbloat,
     next=(
         "ping idle against ping under load; a burst that is paced below the line's rate leaves the queue empty",
         "a short queue that is shared fairly (tc qdisc cake or fq_codel, shaped just below the line)",
@@ -284,8 +191,8 @@ TCP_OVER_TCP = Rule(
         Sign("tunnel's time-outs in a row", "outer_backoff", ">=", 1, 0.4),
         Sign("retransmitted inside", "retrans_pct", "<", 1.0, 0.4, unit="%"),
     ),
-    severity=_by_retransmissions,
-    summary=_tcp_over_tcp,
+    severity=by_retransmissions,
+    summary=say_tcp_over_tcp,
     next=(
         "the same burst on the underlay: fast there and slow here is the tunnel",
         "a transport without TCP (SoftEther: UDP acceleration; WireGuard; OpenVPN proto udp)",
@@ -305,8 +212,8 @@ RECEIVER = Rule(
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.2, 0.8, contra=2.0, unit="%"),
         Sign("srtt/minrtt", "tcp_inflation", "<", 5.0, 0.2, 0.8, contra=8.0),
     ),
-    severity=_warning,
-    summary=_receiver,
+    severity=warning,
+    summary=say_receiver,
     next=(
         "look at the application on the receiving end: its disk, its CPU, the next hop that it writes to",
         "iperf3 between the same nodes is fast where only the application is slow",
@@ -324,8 +231,8 @@ SENDER = Rule(
         Sign("busy", "busy_share", ">=", 0.5, 0.4, needed=True),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, 1.0, contra=2.0, unit="%"),
     ),
-    severity=_info,
-    summary=_sender,
+    severity=info,
+    summary=say_sender,
     next=("a larger send buffer (SO_SNDBUF left alone, net.ipv4.tcp_wmem) if the path has room for more",),
     experiments=("tcp-udp",),
 )
@@ -340,8 +247,8 @@ APP = Rule(
         Sign("readings that say app_limited", "app_limited_share", ">", 0.5, 0.8, 0.5, contra=0.2),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.2, needed=True, unit="%"),
     ),
-    severity=_info,
-    summary=_app,
+    severity=info,
+    summary=say_app,
     next=("iperf3 is fast where the application is slow; behind a buffering proxy look at the next hop",),
     experiments=("tcp-udp",),
 )
@@ -360,8 +267,8 @@ ACK_LOSS = Rule(
         Sign("others' pings to there lost", "peers_loss_pct", "<", 3.0, 0.5, 0.8, contra=5.0, unit="%"),
         Sign("retransmitted the other way", "back_retrans_pct", ">", 1.0, 0.8, 0.8, contra=0.3, unit="%"),
     ),
-    severity=_warning,
-    summary=_acks,
+    severity=warning,
+    summary=say_acks,
     next=(
         "a burst in the other direction: it crawls where ACKs are lost here",
         "a node that limits ICMP looks alike: then no other traffic suffers",
@@ -389,8 +296,8 @@ BLACKOUT = Rule(
         Sign("stalls that pings died with", "blackout_stalls", ">", 0, 0.8),
         Sign("opposite direction is silent", "back_silent", "=", True, 0.5),
     ),
-    severity=_critical,
-    summary=_blackout,
+    severity=critical,
+    summary=say_blackout,
     next=(
         "the same pair on the other path tells whether the line or the overlay is out",
         "a route, a firewall or the tunnel's session on either end; `mtr` from both sides",

@@ -20,8 +20,9 @@ _WINDOW_S = 20.0
 _TELLING_BYTES = 60_000
 # Of the interface's bytes: the tunnel's own connections carry nearly all of them and some framing, or nearly nothing.
 _CARRIES, _IDLE = 0.5, 0.2
-# For a connection that nobody named: its bytes are the interface's, plus framing, minus what waits in the tunnel.
-_FOLLOWS = (0.75, 1.4)
+# For a connection that nobody named: its bytes are the interface's, plus framing, minus what waits in the tunnel. What
+# once followed is let go when it plainly does not any more.
+_FOLLOWS, _STRAYS = (0.93, 1.4), (0.5, 2.0)
 _FOLLOWS_BYTES = 200_000
 _ENOUGH_SEGS = 50
 # What was found out holds for a while: a tunnel that stands still carries nothing.
@@ -66,16 +67,16 @@ class Tunnels:
     def look(self, now: float, records: Mapping[NodeName, NodeRecord], tallies: Mapping[NodeName, NodeTally]) -> None:
         """Once an evaluation, of all nodes with fresh samples."""
         self._sockets.clear()
+        for path in self._unnamed:
+            self._find(path, records, tallies)
         self._at = {name: tally.at for name, tally in tallies.items() if tally.at is not None}
         for name, tally in tallies.items():
             record = records[name]
             if tally.at is None:
                 continue
             for path in self._overlays:
-                if path in self._unnamed:
-                    self._find(name, path, record, tally)
                 self._sockets[name, path] = self._of(name, path, tally)
-                self._tell_transport(name, path, now, record, tally.at)
+                self._tell_transport(name, path, now, record, tally, tally.at)
         for path in self._overlays:
             hub = self._hub(path)
             if hub is not None:
@@ -105,24 +106,31 @@ class Tunnels:
         nodes.discard(here)
         return nodes.pop() if len(nodes) == 1 else None
 
-    def _find(self, name: NodeName, path: PathName, record: NodeRecord, tally: NodeTally) -> None:
-        """Connections that nobody named, by their bytes; put together by the port that they have in common, as a tunnel
-        may have several, and a hub has those of all the others."""
-        there = self._found.get((name, path), frozenset())
-        still = frozenset(id_ for id_ in there if id_ in tally.outer)
-        carried = _interface_bytes(record, path, tally.at or 0.0)
-        if carried is not None and carried >= _FOLLOWS_BYTES:
-            sides: dict[Side, list[SocketId]] = {}
-            for id_ in tally.outer:
-                sides.setdefault(("peer", id_.peer, id_.peer_port), []).append(id_)
-                sides.setdefault(("local", "", id_.local_port), []).append(id_)
-            for ids in sides.values():
-                moved = sum(_bytes(tally.outer[id_], tally.at or 0.0) for id_ in ids)
-                if _FOLLOWS[0] * carried <= moved <= _FOLLOWS[1] * carried and len(ids) >= len(still):
-                    still = frozenset(ids)
-        self._found[name, path] = still
+    def _find(
+        self, path: PathName, records: Mapping[NodeName, NodeRecord], tallies: Mapping[NodeName, NodeTally]
+    ) -> None:
+        """Connections that nobody named, by their bytes. One that carries as much by chance does so at one end: a
+        tunnel's are seen to follow at both, where both ends carry anything."""
+        likely: dict[NodeName, tuple[SocketId, ...]] = {}
+        for name, tally in tallies.items():
+            at = tally.at or 0.0
+            carried = _interface_bytes(records[name], path, at)
+            known = tuple(id_ for id_ in self._found.get((name, path), ()) if id_ in tally.outer)
+            if carried is not None and carried >= _FOLLOWS_BYTES:
+                if not _within(sum(_bytes(tally.outer[id_], at) for id_ in known), carried, _STRAYS):
+                    known = ()
+                likely[name] = _following(tally, at, carried)
+            self._found[name, path] = frozenset(known)
+        ends = {id_[:4] for ids in likely.values() for id_ in ids}
+        for name, ids in likely.items():
+            seen = any((id_.peer, id_.peer_port, id_.local, id_.local_port) in ends for id_ in ids)
+            unseen = all(self._node_at(id_.peer, name) not in likely for id_ in ids)
+            if ids and (seen or unseen) and len(ids) >= len(self._found[name, path]):
+                self._found[name, path] = frozenset(ids)
 
-    def _tell_transport(self, name: NodeName, path: PathName, now: float, record: NodeRecord, at: float) -> None:
+    def _tell_transport(
+        self, name: NodeName, path: PathName, now: float, record: NodeRecord, tally: NodeTally, at: float
+    ) -> None:
         known = self._transport.get((name, path))
         if known is not None and now - known[1] > _REMEMBERED_S:
             del self._transport[name, path]
@@ -132,7 +140,7 @@ class Tunnels:
         share = sum(_bytes(group, at) for group, _ in self._sockets[name, path].values()) / carried
         if share >= _CARRIES:
             self._transport[name, path] = ("tcp", now)
-        elif share <= _IDLE:
+        elif share <= _IDLE and not (path in self._unnamed and _might_carry(tally, at, carried)):
             self._transport[name, path] = ("udp", now)
 
     def _hub(self, path: PathName) -> NodeName | None:
@@ -208,6 +216,30 @@ def _fare(groups: Iterable[tuple[Group, float]], transport: str | None, connecti
         stalled=stalled,
         added_ms=max(added, default=None),
     )
+
+
+def _following(tally: NodeTally, at: float, carried: int) -> tuple[SocketId, ...]:
+    """The connections that together moved what the interface carried: put together by the port that they have in
+    common, as a tunnel may have several, and a hub has those of all the others."""
+    sides: dict[Side, list[SocketId]] = {}
+    for id_ in tally.outer:
+        sides.setdefault(("peer", id_.peer, id_.peer_port), []).append(id_)
+        sides.setdefault(("local", "", id_.local_port), []).append(id_)
+    found: tuple[SocketId, ...] = ()
+    for ids in sides.values():
+        moved = sum(_bytes(tally.outer[id_], at) for id_ in ids)
+        if _within(moved, carried, _FOLLOWS) and len(ids) > len(found):
+            found = tuple(ids)
+    return found
+
+
+def _might_carry(tally: NodeTally, at: float, carried: int) -> bool:
+    """Whether TCP below moved enough that a tunnel could be among it."""
+    return sum(_bytes(group, at) for group in tally.outer.values()) > _IDLE * carried
+
+
+def _within(moved: int, carried: int, bounds: tuple[float, float]) -> bool:
+    return bounds[0] * carried <= moved <= bounds[1] * carried
 
 
 def _bytes(group: Group, now: float) -> int:

@@ -1,0 +1,230 @@
+"""The signals of one link, from its pings, its sockets at both ends and its stalls.
+
+TCP is counted over ten seconds; over more where it takes longer to see a hundred data segments, over six where there
+are many, since what was before a change weighs as much as what came after. Pings are counted over thirty: one a second
+tells little in ten. Where the two are compared, it is over the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from meshtop.engine.counters import RETRANS as NODE_RETRANS
+from meshtop.engine.counters import TIMEOUTS as NODE_TIMEOUTS
+from meshtop.engine.links import LinkRecord
+from meshtop.engine.nodes import NodeRecord
+from meshtop.engine.timeseries import median
+from meshtop.engine.verdicts.pings import against_pings, take_pings
+from meshtop.engine.verdicts.signals import ENOUGH_SEGS, LinkSignals
+from meshtop.engine.verdicts.tally import (
+    ACKED,
+    BUSY,
+    DSACK,
+    OOO,
+    RECEIVED,
+    REORD,
+    RETRANS,
+    RWND,
+    SEGS,
+    SEGS_IN,
+    SNDBUF,
+    Cell,
+    Group,
+    NodeTally,
+    total,
+)
+from meshtop.model import LinkKey
+
+# A window, and the data segments that it must have.
+_WINDOWS = ((6.0, 3 * ENOUGH_SEGS), (10.0, ENOUGH_SEGS), (20.0, ENOUGH_SEGS), (30.0, ENOUGH_SEGS))
+_WINDOW_S, LONGEST_S = 10.0, 30.0
+# Fewer retransmissions say nothing of how many of them were needless.
+_ENOUGH_RETRANS = 8
+# So much is lost that TCP's own pace would vary from second to second, were it by chance.
+_HEAVY_PCT = 3.0
+_BUSY = 0.8  # of the time: it is the path, not an application, that sets the pace
+# Below it a round trip grows by what hosts and their interrupts do.
+_HOST_MS = 10.0
+# A queue is too long when it makes five round trips of one, or adds what people notice in a conversation (ITU-T G.114:
+# 150 ms one way); less than a tenth of a second nobody notices.
+_BLOAT, _BLOAT_MS, MIN_BLOAT_MS = 5.0, 300.0, 100.0
+# Acknowledged within this time: the way there and back was open.
+_PROGRESS_S = 2.5
+# tcp_info's min_rtt before the first measurement, 2³²−1 µs.
+_NO_MINRTT_MS = 4_294_967.0
+_NORMAL_95 = 1.645
+_FEWEST_BINS = 5
+_OVERSHOOT_S = 2
+_MOSTLY_ITS = 0.7
+_EDGE_S = 0.05  # an interval of a second that is some milliseconds longer is one second still
+
+
+def gather(record: NodeRecord, link: LinkRecord, tally: NodeTally | None, peer: NodeTally | None) -> LinkSignals:
+    """Of a node whose samples are fresh. ``peer`` is the tally of the other end."""
+    newest = record.boot.newest if record.boot is not None else None
+    axis_now = newest if newest is not None else 0.0
+    signals = LinkSignals(key=link.key, measurable=link.obstacle is None)
+    signals.state = link.newest.shown.state if link.newest is not None else None
+    signals.baseline_ms = link.baseline.rtt_ms
+    take_pings(signals, record, link, axis_now)
+    group = tally.links.get(link.key) if tally is not None else None
+    if group is not None:
+        _tcp(signals, group, axis_now, record.missing)
+        _node_timeouts(signals, record, axis_now)
+        against_pings(signals, group, link, axis_now)
+    if peer is not None and peer.at is not None:
+        _receiver(signals, peer.links.get(LinkKey(link.key.dst, link.key.src, link.key.path)), peer.at)
+    _stalls(signals, link, axis_now)
+    _derive(signals)
+    return signals
+
+
+def _derive(signals: LinkSignals) -> None:
+    signals.blackholed_s = signals.open_stalls.get("size-blackhole")
+    signals.blackout_stalls = signals.stalls.get("blackout", 0)
+
+
+# ── TCP ──
+
+
+def _window(group: Group, now: float) -> tuple[float, list[Cell]]:
+    cells: list[Cell] = []
+    for seconds, enough in _WINDOWS:
+        cells = group.since(now - seconds)
+        if total(cells, SEGS) >= enough:
+            return seconds, cells
+    return _WINDOW_S, group.since(now - _WINDOW_S)
+
+
+def _tcp(signals: LinkSignals, group: Group, now: float, missing: Sequence[str]) -> None:
+    signals.flows = len(group.sockets)
+    _gauges(signals, group, now)
+    if group.still(now - LONGEST_S):
+        return
+    signals.window_s, cells = _window(group, now)
+    signals.data_segs = total(cells, SEGS)
+    signals.timeouts = sum(cell.timeouts for cell in cells)
+    if "retrans_total" not in missing:
+        _retransmissions(signals, cells, now, missing)
+    _delay(signals, cells, group)
+    _goodput(signals, cells, now)
+    _limits(signals, cells)
+    if (signals.retrans_pct or 0.0) >= _HEAVY_PCT and (signals.busy_share or 0.0) >= _BUSY:
+        signals.heavy_spread = signals.goodput_spread
+
+
+def _retransmissions(signals: LinkSignals, cells: list[Cell], now: float, missing: Sequence[str]) -> None:
+    signals.retrans = retrans = total(cells, RETRANS)
+    if signals.data_segs:
+        signals.retrans_pct = 100 * retrans / signals.data_segs
+    if retrans >= _ENOUGH_RETRANS and "dsack_dups" not in missing:
+        signals.dsack_share = total(cells, DSACK) / retrans
+    signals.reord_seen = total(cells, REORD)
+    if retrans:
+        signals.timeout_share = signals.timeouts / retrans
+    sending = [(second[SEGS], second[RETRANS]) for second in _by_second(cells, now) if second[SEGS]]
+    if len(sending) >= _FEWEST_BINS:
+        signals.steady_share = sum(again > 0 for _, again in sending) / len(sending)
+        # A flow that begins overshoots its line once (slow start): that is no trouble.
+        usual = sorted(sending, key=lambda second: second[1])[:-_OVERSHOOT_S]
+        segs, again = sum(segs for segs, _ in usual), sum(again for _, again in usual)
+        signals.retrans_floor_pct = 100 * max(0.0, again - _NORMAL_95 * again**0.5) / segs
+
+
+def _node_timeouts(signals: LinkSignals, record: NodeRecord, now: float) -> None:
+    """Most time-outs come and go between two readings of a socket. The node counts them all: where nearly all that it
+    sends again is this link's, so are they."""
+    if not signals.retrans:
+        return
+    again = timeouts = 0
+    for measured in record.measured.between(now - signals.window_s, now):
+        again += measured.counters.tcp[NODE_RETRANS] or 0
+        timeouts += measured.counters.tcp[NODE_TIMEOUTS] or 0
+    if signals.retrans >= _MOSTLY_ITS * again:
+        signals.timeouts = max(signals.timeouts, timeouts)
+        signals.timeout_share = signals.timeouts / signals.retrans
+
+
+def _by_second(cells: list[Cell], now: float) -> list[list[int]]:
+    """Intervals put together by whole seconds, however fast they were sampled: counts by field."""
+    bins: dict[int, list[int]] = {}
+    for cell in cells:
+        one = bins.setdefault(int(now - cell.end + _EDGE_S), [0] * len(cell.counts))
+        for place, count in enumerate(cell.counts):
+            one[place] += count
+    return list(bins.values())
+
+
+def _delay(signals: LinkSignals, cells: list[Cell], group: Group) -> None:
+    signals.srtt_ms = median([rtt for cell in cells for rtt in cell.srtts])
+    known = [r.minrtt_ms for r in group.sockets.values() if r.minrtt_ms and r.minrtt_ms < _NO_MINRTT_MS]
+    # A flow that began while the queue was full has never seen the path without it: pings have.
+    signals.minrtt_ms = min([*known, *([signals.baseline_ms] if signals.baseline_ms else [])], default=None)
+    if signals.srtt_ms is not None and signals.minrtt_ms:
+        signals.tcp_inflation = signals.srtt_ms / signals.minrtt_ms
+        added_ms = signals.tcp_added_ms = signals.srtt_ms - signals.minrtt_ms
+        signals.queue = signals.tcp_inflation if added_ms >= _HOST_MS else 1.0
+        if added_ms >= MIN_BLOAT_MS:
+            signals.bloat = max(signals.tcp_inflation / _BLOAT, added_ms / _BLOAT_MS)
+
+
+def _goodput(signals: LinkSignals, cells: list[Cell], now: float) -> None:
+    bins: dict[int, list[float]] = {}
+    for cell in cells:
+        one = bins.setdefault(int(now - cell.end + _EDGE_S), [0.0, 0.0])
+        one[0] += 8.0 * cell.counts[ACKED]
+        one[1] += cell.seconds
+    rates = [bits / seconds for bits, seconds in bins.values() if seconds > 0]
+    signals.goodput_bps = 8.0 * total(cells, ACKED) / signals.window_s
+    mean = sum(rates) / len(rates) if rates else 0.0
+    if len(rates) >= _FEWEST_BINS and mean > 0:
+        signals.goodput_spread = (sum((rate - mean) ** 2 for rate in rates) / len(rates)) ** 0.5 / mean
+
+
+def _limits(signals: LinkSignals, cells: list[Cell]) -> None:
+    busy_ms = total(cells, BUSY)
+    there_s = sum(cell.present * cell.seconds for cell in cells)
+    if there_s > 0:
+        signals.busy_share = min(1.0, busy_ms / 1000 / there_s)
+    if busy_ms > 0:
+        signals.rwnd_share = total(cells, RWND) / busy_ms
+        signals.sndbuf_share = total(cells, SNDBUF) / busy_ms
+    moving = sum(cell.moving for cell in cells)
+    if moving:
+        signals.app_limited_share = sum(cell.app_limited for cell in cells) / moving
+
+
+def _gauges(signals: LinkSignals, group: Group, now: float) -> None:
+    pending = list(group.pending())
+    signals.backoff = max((r.backoff or 0 for r in pending), default=0)
+    signals.persisting = sum(r.timer is not None and r.timer.kind == "persist" for r in pending)
+    acked = [cell.end for cell in group.since(now - LONGEST_S) if cell.counts[ACKED] or cell.counts[RECEIVED]]
+    signals.progress = bool(acked) and now - acked[-1] < _PROGRESS_S
+    if pending:
+        signals.idle_ack_s = now - acked[-1] if acked else LONGEST_S
+
+
+def _receiver(signals: LinkSignals, group: Group | None, now: float) -> None:
+    if group is None:
+        return
+    signals.peer_recv_q = max((r.recv_q for r in group.sockets.values()), default=None)
+    cells = group.since(now - _WINDOW_S)
+    received = total(cells, SEGS_IN)
+    if received >= ENOUGH_SEGS:
+        signals.peer_ooo_pct = 100 * total(cells, OOO) / received
+
+
+# ── Stalls ──
+
+
+def _stalls(signals: LinkSignals, link: LinkRecord, now: float) -> None:
+    if not link.stalls:
+        return
+    opened: dict[str, float] = {}
+    counted: dict[str, int] = {}
+    for stall in link.stalls.overlapping(now - _WINDOW_S, now):
+        cause = stall.stall.cause
+        counted[cause] = counted.get(cause, 0) + 1
+        if stall.open:
+            opened[cause] = max(opened.get(cause, 0.0), stall.stall.duration_s)
+    signals.open_stalls, signals.stalls = opened, counted

@@ -1,0 +1,115 @@
+"""What a finding of a link says in one sentence, and how severe it is."""
+
+from __future__ import annotations
+
+from meshtop import units
+from meshtop.engine.verdicts.signals import ENOUGH_SEGS, LinkSignals
+from meshtop.engine.verdicts.weigh import Severity
+
+
+def _pair(s: LinkSignals) -> str:
+    return f"{s.key.src} → {s.key.dst} on {s.key.path}"
+
+
+def _pct(value: float | None) -> str:
+    return f"{units.format_pct(value)}"
+
+
+def _times(value: float | None) -> str:
+    return f"{value:.0f} times" if value is not None else "many times"
+
+
+def say_loss(s: LinkSignals) -> str:
+    if s.data_segs < ENOUGH_SEGS:
+        return (
+            f"{_pair(s)}: {s.small_lost + s.full_lost} of {s.small_decided + s.full_decided} pings are lost on the way"
+        )
+    return f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are lost on the way, and no queue grows"
+
+
+def say_reordering(s: LinkSignals) -> str:
+    needless = (
+        f"{_pct(min(100.0, 100 * s.dsack_share))} of them needlessly"
+        if s.dsack_share is not None
+        else "most needlessly"
+    )
+    how = ""
+    if s.outer == "tcp" and (s.outer_connections or 0) > 1:
+        how = f", as a tunnel does that spreads over {s.outer_connections} TCP connections"
+    return (
+        f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are sent again, {needless}: they overtake each other{how}"
+    )
+
+
+def say_policer(s: LinkSignals) -> str:
+    return (
+        f"{_pair(s)}: what exceeds about {units.format_rate(s.goodput_bps)}bit/s is dropped at once; "
+        f"{_pct(s.retrans_pct)} of the segments are sent again while round trips stay short"
+    )
+
+
+def say_blackhole(s: LinkSignals) -> str:
+    return f"{_pair(s)}: small packets arrive and full-size ones vanish without a word"
+
+
+def say_bufferbloat(s: LinkSignals) -> str:
+    tunnel = ", behind or inside the tunnel's TCP connection" if s.outer == "tcp" else ""
+    return (
+        f"{_pair(s)}: a queue holds {units.format_ms(s.tcp_added_ms)} ms of data{tunnel}; "
+        f"round trips take {_times(s.tcp_inflation)} their minimum and little is lost"
+    )
+
+
+def say_tcp_over_tcp(s: LinkSignals) -> str:
+    count = s.outer_connections or 1
+    what = "one TCP connection" if count == 1 else f"{count} TCP connections"
+    return f"{_pair(s)}: the overlay is {what}, and data waits inside: {units.format_ms(s.srtt_ms)} ms a round trip"
+
+
+def say_receiver(s: LinkSignals) -> str:
+    share = _pct(100 * (s.rwnd_share or 0))
+    return f"{_pair(s)}: {s.key.dst} takes data no faster; it closes its window {share} of the time"
+
+
+def say_sender(s: LinkSignals) -> str:
+    return f"{_pair(s)}: the send buffer on {s.key.src} is the limit {_pct(100 * (s.sndbuf_share or 0))} of the time"
+
+
+def say_app(s: LinkSignals) -> str:
+    return f"{_pair(s)}: the applications on {s.key.src} write less than the path takes; it is not the network"
+
+
+def say_acks(s: LinkSignals) -> str:
+    return (
+        f"{_pair(s)}: data arrives, what comes back is lost: {_pct(s.pair_loss_pct)} of the pings "
+        f"and {_pct(s.retrans_pct)} of the segments"
+    )
+
+
+def say_blackout(s: LinkSignals) -> str:
+    return f"{_pair(s)}: nothing has come through for {s.silence_s or 0:.0f} s, at no size"
+
+
+# ── Severity ──
+
+
+def by_retransmissions(s: LinkSignals) -> Severity:
+    """Ten percent sent again, or flows that stood still lately, is what users call broken."""
+    return "critical" if (s.retrans_pct or 0) >= 10 or s.stalls else "warning"
+
+
+def by_needless(s: LinkSignals) -> Severity:
+    """Below one percent it costs little, and says how the path is made."""
+    return "info" if (s.retrans_pct or 0) < 1 and not s.stalls else by_retransmissions(s)
+
+
+def info(_: LinkSignals) -> Severity:
+    return "info"
+
+
+def warning(_: LinkSignals) -> Severity:
+    return "warning"
+
+
+def critical(_: LinkSignals) -> Severity:
+    return "critical"
