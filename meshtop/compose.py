@@ -16,7 +16,7 @@ import click
 from meshtop.collect.clock import Clock
 from meshtop.config import LOCAL, MeshConfig
 from meshtop.model import NodeName
-from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink
+from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink, burst_terms
 from meshtop.transport.base import Transport
 
 
@@ -35,7 +35,8 @@ def watch(config: MeshConfig, record: Path | None = None, only: Collection[NodeN
         collector = Collector(config.mesh, transports, sink, clock, raw_tap)
         return collector, OperatorProber(config.mesh, sink, clock) if only is None else None
 
-    monitor = Monitor(config.mesh, connect, burst=config.burst)
+    here = [name for name, target in config.targets.items() if target == LOCAL]
+    monitor = Monitor(config.mesh, connect, burst=burst_terms(config.burst, here))
     if record is not None:
         try:
             monitor.record(record)

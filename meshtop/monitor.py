@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -20,8 +20,8 @@ from meshtop import units
 from meshtop.burst import BurstLimits, BurstPlan, BurstRequest
 from meshtop.collect.burst_queue import BurstQueue, BurstTerms
 from meshtop.collect.clock import Clock
-from meshtop.commands.reporting import Reporting
 from meshtop.collect.experiments import Experiments
+from meshtop.commands.reporting import Reporting
 from meshtop.config import MAX_INTERVAL_S, MIN_INTERVAL_S, BurstSettings
 from meshtop.engine.engine import Engine
 from meshtop.engine.experiments import ExperimentPlan
@@ -95,7 +95,7 @@ class Monitor:
         clock: Clock | None = None,
         *,
         replay: bool = False,
-        burst: BurstSettings | None = None,
+        burst: BurstTerms | None = None,
     ) -> None:
         """``connect`` makes the collector and the prober once the loop runs, so that what they import may come late.
         ``replay``: what comes was recorded, with the closer looks that were taken then; none are taken now."""
@@ -115,7 +115,7 @@ class Monitor:
         self.reports = Reporting(self._clock.now, self.say)
         self.tape = Tape(mesh, self._clock.now, self._engine.baselines, partial(self.say, level="error"))
         self.bursts = BurstQueue(
-            mesh, burst_terms(burst), self._session, self._engine, self._clock, self._burst_told, replay=replay
+            mesh, burst or burst_terms(), self._session, self._engine, self._clock, self._burst_told, replay=replay
         )
         self.experiments = Experiments(
             mesh, self._session, self.bursts, self._clock, self.feed, self.say, replay=replay
@@ -317,9 +317,11 @@ class Monitor:
             callback()
 
 
-def burst_terms(settings: BurstSettings | None) -> BurstTerms:
+def burst_terms(settings: BurstSettings | None = None, here: Collection[NodeName] = ()) -> BurstTerms:
+    """``here``: nodes that are this machine itself."""
     settings = settings or BurstSettings()
     return BurstTerms(
         limits=BurstLimits(max_bytes=settings.max_bytes, max_time_s=settings.max_time_s),
         ports=tuple(range(settings.first_port, settings.last_port + 1)),
+        here=frozenset(here),
     )

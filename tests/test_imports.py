@@ -32,7 +32,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "transport": ({"transport", "model", "parse.text"}, {"msgspec", "asyncssh", "psutil"}),
     "collect": (
         {"collect", "transport", "parse", "engine", "agent", "setup", "recording", "model", "burst", "units"},
-        {"msgspec", "icmplib", "psutil"},
+        {"msgspec", "icmplib", "psutil", "iperf3"},
     ),
     "recording": ({"recording", "model", "units", "engine.snapshot", "__init__"}, {"msgspec"}),
     # pictures and output are the commands'

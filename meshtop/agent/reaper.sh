@@ -1,7 +1,8 @@
 # One iperf3 on a node, and its end. POSIX sh (dash, bash, busybox ash), any user; writes nothing to the disk.
 #
 # It is handed over as the body of a function (meshtop/collect/reaped.py), which is called with iperf3's arguments; before
-# that MT_ROLE, MT_LIMIT, MT_BIND and MT_PORTS are set. MESHTOP_BURST is what agent/abort.sh knows its iperf3 by.
+# that MT_ROLE, MT_LIMIT, MT_BIND, MT_PORTS and MT_PYTHON are set (the last only on the operator's own machine: what runs
+# libiperf where there is no iperf3). MESHTOP_BURST is what agent/abort.sh knows its iperf3 by.
 # Afterwards standard input holds "x" for an orderly end; its own end, with the session, ends everything too.
 #
 #   main (waits) ─┬─ timeout ─ iperf3
@@ -17,10 +18,14 @@ cd /
 exec 3<&0 </dev/null
 printf '\n#mt begin\n'
 
-for tool in iperf3 timeout; do
-  command -v $tool >/dev/null 2>&1 || { printf '#mt missing %s\n' $tool; exit 1; }
-done
-version=$(iperf3 --version 2>&1 3<&-)
+command -v timeout >/dev/null 2>&1 || { printf '#mt missing timeout\n'; exit 1; }
+version=
+[ "$MT_PYTHON" ] && version=$("$MT_PYTHON" -m meshtop.collect.libiperf --version 2>/dev/null 3<&-)
+if [ -z "$version" ]; then
+  MT_PYTHON=
+  command -v iperf3 >/dev/null 2>&1 || { printf '#mt missing iperf3\n'; exit 1; }
+  version=$(iperf3 --version 2>&1 3<&-)
+fi
 version=${version%%"
 "*}
 printf '#mt tool %s\n' "$version"
@@ -61,7 +66,11 @@ finish() {
 trap finish EXIT
 trap '[ "$job" ] && kill -TERM $job 2>/dev/null' HUP INT TERM
 
-timeout -s KILL $MT_LIMIT iperf3 "$@" </dev/null 3<&- &
+if [ "$MT_PYTHON" ]; then
+  timeout -s KILL $MT_LIMIT "$MT_PYTHON" -m meshtop.collect.libiperf "$@" </dev/null 3<&- &
+else
+  timeout -s KILL $MT_LIMIT iperf3 "$@" </dev/null 3<&- &
+fi
 job=$!
 {
   trap - EXIT HUP INT TERM

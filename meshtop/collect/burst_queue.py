@@ -28,10 +28,12 @@ _LOOK_AGAIN_S = 0.05
 
 
 class BurstTerms(Value, frozen=True, kw_only=True):
-    """``[burst]`` of the configuration: which ports, and the limits above which a burst asks first."""
+    """``[burst]`` of the configuration: which ports, and the limits above which a burst asks first. ``here``: nodes
+    that are this machine itself."""
 
     limits: BurstLimits
     ports: tuple[int, ...]
+    here: frozenset[NodeName] = frozenset()
 
 
 class Watched(Protocol):
@@ -224,7 +226,9 @@ class BurstQueue:
             self._waiting.remove(entry)
             self._running.append(entry)
             self._say("queued", msgspec.structs.replace(bursts.queued(entry.id, entry.plan), state="starting"))
-            run = entry.run = BurstRun(entry.id, entry.plan, self._sessions, self._terms.ports, self._clock, self._hear)
+            run = entry.run = BurstRun(
+                entry.id, entry.plan, self._sessions, self._terms.ports, self._clock, self._hear, self._terms.here
+            )
             entry.begun.set()
             entry.task = asyncio.create_task(self._carry(entry, run), name=f"burst {entry.id}")
 

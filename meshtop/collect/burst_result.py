@@ -87,9 +87,16 @@ def text_interval(line: str, request: BurstRequest) -> BurstInterval | None:
     return BurstInterval(t=found.end_s, bps=found.total.rate_bps, retransmits=found.total.retransmits)
 
 
-def explain(plan: BurstPlan, end: Reaped, ports: Sequence[int], said: str | None = None) -> Explained:
-    """Why one end's iperf3 did not do it. ``said``: its own words from the document, where it has some."""
+def explain(
+    plan: BurstPlan, end: Reaped, ports: Sequence[int], said: str | None = None, *, here: bool = False
+) -> Explained:
+    """Why one end's iperf3 did not do it. ``said``: its own words from the document, where it has some. ``here``: that
+    end is this machine."""
     span = f"{ports[0]}-{ports[-1]}"
+    if end.missing == "iperf3" and here:
+        return Explained(
+            "this machine has neither libiperf nor iperf3", "install one of them: Debian's libiperf0 or iperf3"
+        )
     if end.missing is not None:
         return Explained(f"{end.missing} is not installed on {end.node}", f"install {end.missing} on {end.node}")
     if end.too_old:

@@ -7,7 +7,8 @@ every version; the client prints JSON, which has what counts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Literal
 
 import msgspec
@@ -53,12 +54,15 @@ class BurstRun:
         ports: Sequence[int],
         clock: Clock,
         tell: Tell | None = None,
+        here: Collection[NodeName] = (),
     ) -> None:
+        """``here``: nodes that are this machine itself."""
         self.record = queued(identity, plan)
         self._plan = plan
         self._sessions = sessions
         self._ports = tuple(ports)
         self._clock = clock
+        self._here = frozenset(here)
         self._tell = tell or (lambda phase, record: None)
         self._course = BurstCourse()
         self._abort = asyncio.Event()
@@ -160,6 +164,7 @@ class BurstRun:
                 limit_s=self._plan.limit_s,
                 ports=ports,
                 bind=self._plan.connect_to,
+                python=self._python(self._plan.server),
             )
             self._server = await self._ready(self._plan.server)
             self._server.begin(order)
@@ -183,7 +188,13 @@ class BurstRun:
     async def _connect(self) -> None:
         assert self._server is not None  # noqa: S101  # it listens
         assert self._client is not None  # noqa: S101  # it waits for its order
-        self._client.begin(Order(role="client", arguments=self._client_arguments(), limit_s=self._plan.limit_s))
+        order = Order(
+            role="client",
+            arguments=self._client_arguments(),
+            limit_s=self._plan.limit_s,
+            python=self._python(self._plan.client),
+        )
+        self._client.begin(order)
         following = self._follow(self._client, self._heard_client)
         await self._first(following, self._connected, MUTE_S)
         if self._connected.is_set():
@@ -213,6 +224,9 @@ class BurstRun:
                 end.stop()
         if open_ones := {task for task in self._following if not task.done()}:
             await asyncio.wait(open_ones, timeout=LAST_WORDS_S)
+
+    def _python(self, node: NodeName) -> str:
+        return sys.executable if node in self._here else ""
 
     async def _ready(self, node: NodeName) -> Reaped:
         session = self._sessions(node)
@@ -329,7 +343,7 @@ class BurstRun:
                 raise error
 
     def _explain(self, end: Reaped, said: str | None = None) -> Explained:
-        return explain(self._plan, end, self._ports, said)
+        return explain(self._plan, end, self._ports, said, here=end.node in self._here)
 
     def _never_connected(self) -> Explained:
         assert self._server is not None  # noqa: S101  # it listens

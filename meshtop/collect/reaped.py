@@ -36,13 +36,15 @@ _MOST_LINE = 4 * 1024 * 1024
 
 
 class Order(Value, frozen=True, kw_only=True):
-    """What to run. ``ports`` are for a server, the first free one is taken; ``bind`` is its address on the path."""
+    """What to run. ``ports`` are for a server, the first free one is taken; ``bind`` is its address on the path.
+    ``python``: the interpreter that runs libiperf, on this machine."""
 
     role: Literal["server", "client"]
     arguments: tuple[str, ...]
     limit_s: float
     ports: tuple[int, ...] = ()
     bind: str = ""
+    python: str = ""
 
     def script(self) -> bytes:
         """For standard input, after the reaper itself. Raises ValueError for what is no address."""
@@ -50,6 +52,7 @@ class Order(Value, frozen=True, kw_only=True):
             "MT_ROLE": self.role,
             "MT_LIMIT": str(math.ceil(self.limit_s)),
             "MT_BIND": str(ip_address(self.bind)) if self.bind else "",
+            "MT_PYTHON": self.python,
             "MT_PORTS": " ".join(str(int(port)) for port in self.ports),
         }
         lines = [f"{name}={shlex.quote(value)}" for name, value in values.items()]

@@ -74,10 +74,17 @@ class Seconds(click.ParamType[int]):
 def burst(earlier: Settings, /, src: str | None, dst: str | None, **given: Any) -> int:
     """Load the line from SRC to DST with iperf3, and watch both ends meanwhile.
 
-    Nothing stays on a node, whatever ends. Exit codes: 0 it was carried out, 1 it failed, 2 wrong usage, or refused as
-    nobody confirmed it, 3 an end could not be reached, 130 interrupted.
+    An end may be "local", this machine. Nothing stays on a node, whatever ends. Exit codes: 0 it was carried out, 1 it
+    failed, 2 wrong usage, or refused as nobody confirmed it, 3 an end could not be reached, 130 interrupted.
+
+    \b
+    Examples:
+      meshtop burst e a -n 100M -P 8
+      meshtop burst e a -n 20M --path both
+      meshtop burst local a -t 5 -R --path public
     """
     from meshtop.commands import burst_run, running
+    from meshtop.commands.this_machine import with_this_machine
 
     asked = burst_run.Asked(**{name: given.pop(name) for name in burst_run.OPTIONS})
     abort_all, as_json = given.pop("abort_all"), given.pop("as_json")
@@ -91,5 +98,6 @@ def burst(earlier: Settings, /, src: str | None, dst: str | None, **given: Any) 
         return running.run(lambda: burst_run.abort_all(config, as_json=as_json))
     if src is None or dst is None:
         raise click.UsageError("name two nodes: meshtop burst SRC DST")
+    config, (src, dst) = with_this_machine(config, (src, dst))
     requests = burst_run.requests(config, src, dst, asked)
     return running.run(lambda: burst_run.carry_out(config, requests, wishes))

@@ -59,7 +59,7 @@ class Wishes(Value, frozen=True, kw_only=True):
 def requests(config: MeshConfig, src: str, dst: str, asked: Asked) -> tuple[BurstRequest, ...]:
     """One burst, or with ``--path both`` one on the first overlay and one on the first underlay. Raises a usage error
     for what cannot be."""
-    paths = [asked.path or config.mesh.paths[0].name]
+    paths = [asked.path or _usual_path(config, src, dst)]
     if asked.path == BOTH and BOTH not in (path.name for path in config.mesh.paths):
         paths = []
         for kind in ("overlay", "underlay"):
@@ -91,6 +91,13 @@ def requests(config: MeshConfig, src: str, dst: str, asked: Asked) -> tuple[Burs
         except bursts.BurstRefused as refusal:
             raise click.UsageError(str(refusal)) from None
     return made
+
+
+def _usual_path(config: MeshConfig, src: str, dst: str) -> str:
+    """The first of the file on which both ends are."""
+    ends = [node.address for node in config.mesh.nodes if node.name in (src, dst)]
+    names = [path.name for path in config.mesh.paths]
+    return next((name for name in names if all(name in address for address in ends)), names[0])
 
 
 async def carry_out(config: MeshConfig, asked: Sequence[BurstRequest], wishes: Wishes) -> int:
