@@ -275,6 +275,7 @@ class Trial:
                 *(Series(count=_TRIES, payload_bytes=size - headers, wait_s=wait_s, whole=True) for size in sizes)
             )
             sweep.take({size: bool(each.rtts_ms) for size, each in zip(sizes, answers, strict=True)})
+            sweep.told(pinger.told_mtus)
         self._conclude(sweep, pinger.told_mtus)
 
     def _conclude(self, sweep: experiments.Sweep, told: set[int]) -> None:

@@ -28,7 +28,7 @@ _OVERTIME_S = 5.0
 _SIZE = re.compile(rb"(\d{1,6}) bytes from ")
 _ICMP_HEADER = 8  # counted by ping in what it says of a reply
 # Said by the node's own stack ("message too long, mtu=1400") and by routers ("DF set (mtu = 1300)").
-_TOLD_MTU = re.compile(r"\bmtu ?[=:] ?(\d{2,5})")
+_TOLD_MTU = re.compile(r"\bmtu ?[=:] ?(\d{2,5})\b")
 
 
 class PingFailed(Exception):

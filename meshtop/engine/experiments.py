@@ -252,6 +252,12 @@ class Sweep:
             return tuple(range(self.low + 1, self.high))
         return tuple(self.low + apart * place // (_A_ROUND + 1) for place in range(1, _A_ROUND + 1))
 
+    def told(self, mtus: Iterable[int]) -> None:
+        """What the sender's own stack, or a router, said is the most that it takes."""
+        for mtu in mtus:
+            if mtu >= self.low and (self.high is None or mtu < self.high):
+                self.high = mtu + 1
+
     def take(self, passed: Mapping[int, bool]) -> None:
         """A larger one that passed outweighs a smaller one that did not: that one was lost."""
         good = [size for size, whether in passed.items() if whether]
