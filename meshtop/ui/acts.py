@@ -167,7 +167,7 @@ class Acting(Dressing):
             return
         if len(running(view)) > 1:
             options.append(("all bursts that run", AbortBurst()))
-        if waiting(view):
+        if len(waiting(view)) > 1:
             options.append((f"all {len(waiting(view))} that wait, and go on with what runs", ClearBursts()))
 
         def chosen(place: int | None) -> None:

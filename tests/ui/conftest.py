@@ -10,6 +10,8 @@ import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
+from meshtop.ui.picture.grid import grid_of as grid_of_screen
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # scripted_mesh is a module of its own, so that it also runs as a program
 
@@ -59,3 +61,13 @@ def until() -> object:
 @pytest.fixture
 def grid_of() -> object:
     return text_grid
+
+
+@pytest.fixture
+def seen() -> object:
+    """The screen with what lies below a dialog, a text for each line."""
+
+    def lines(app: App[object]) -> list[str]:
+        return ["".join(run.text for run in row) for row in grid_of_screen(app).rows]
+
+    return lines

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from act_checks import ACT_CHECKS
+from chart_checks import CHART_CHECKS
 from scripted_mesh import ScriptedSource, scripted_view
 
 from meshtop.model import AddMark, ResetBaselines, SetInterval
@@ -190,16 +192,6 @@ async def check_stalls_close(run: Pressed) -> None:
         assert isinstance(run.app.screen, OverviewScreen)
 
 
-async def check_stalls_pick(run: Pressed) -> None:
-    run.app.choices.pair, run.app.choices.path = ("a", "b"), "public"
-    await run.press("t", "down", "enter")
-    assert isinstance(run.app.screen, StallsScreen), "its peer is no node: there is no link to go to"
-    await run.press("up", "enter")
-    assert isinstance(run.app.screen, OverviewScreen)
-    assert run.app.choices.pair == ("e", "a")
-    assert run.app.choices.paths(run.app.scene()) == ("vpn",)
-
-
 def selects(*presses: tuple[str, int | None]):
     """After each key the stall at that place of the list is selected; None: whichever is the newest."""
 
@@ -257,7 +249,6 @@ CHECKS = {
     "log.end": scrolls(("up", 1), ("end", 0)),
     "stalls.open": check_stalls,
     "stalls.close": check_stalls_close,
-    "stalls.pick": check_stalls_pick,
     "stalls.up": selects(("down", 1), ("up", 0), ("up", 0)),
     "stalls.down": selects(("down", 1), ("down", 2), ("down", 2)),
     "stalls.page_up": selects(("pagedown", 2), ("pageup", 0)),
@@ -269,16 +260,16 @@ CHECKS = {
 
 
 def test_every_binding_is_tried() -> None:
-    assert set(CHECKS) == {one.id for one in KEYS}
+    assert set(CHECKS) | set(ACT_CHECKS) | set(CHART_CHECKS) == {one.id for one in KEYS}
 
 
-@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("name", [*CHECKS, *CHART_CHECKS])
 async def test_each_key_does_what_it_says(name, ticks) -> None:
     source = ScriptedSource(scripted_view(44))
     app = MeshtopApp(source, ticks=ticks)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        await CHECKS[name](Pressed(app, pilot, source))
+        await {**CHECKS, **CHART_CHECKS}[name](Pressed(app, pilot, source))
 
 
 async def test_a_remapped_key_works_and_the_old_one_does_not(ticks, grid_of) -> None:

@@ -1,0 +1,133 @@
+"""Diagnosis, bursts and the dialogs as text at three sizes, against stored grids. ``MESHTOP_UPDATE_GRIDS=1 pytest
+tests/ui`` stores new ones: look at them before they are committed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from scripted_mesh import scripted_view
+from scripted_runs import PlanningSource, busy_view
+
+from meshtop.ui.app import MeshtopApp
+
+GRIDS = Path(__file__).parent / "grids"
+SIZES = [(120, 40), (80, 24), (40, 10)]
+SCREENS = {
+    "diagnosis": ["d"], "bursts": ["u"], "compared": ["u", "down", "c", "up"], "burst-dialog": ["b"],
+    "palette": ["colon", "b", "u", "r"], "ask": ["d", "1"], "abort": ["x"], "quit": ["q"],
+}  # fmt: skip
+CASES = [
+    (f"{name}-{width}x{height}", width, height, keys, False)
+    for name, keys in SCREENS.items()
+    for width, height in SIZES
+] + [(f"{name}-ascii-120x40", 120, 40, SCREENS[name], True) for name in ("diagnosis", "bursts", "burst-dialog")]
+
+
+def cut(line: str, column: int, width: int) -> str:
+    """So many cells from that column on."""
+    at = 0
+    kept = ""
+    for char in line:
+        if column <= at < column + width:
+            kept += char
+        at += cell_len(char)
+    return kept
+
+
+@pytest.mark.parametrize(("name", "width", "height", "keys", "ascii_signs"), CASES, ids=[case[0] for case in CASES])
+async def test_the_screen_is_what_it_was(name, width, height, keys, ascii_signs, ticks, seen):
+    app = MeshtopApp(PlanningSource(busy_view()), ascii=ascii_signs, ticks=ticks)
+    async with app.run_test(size=(width, height)) as pilot:
+        await pilot.pause()
+        await pilot.press(*keys)
+        await pilot.pause()
+        lines = seen(app)
+        boxes = [widget.region for widget in app.screen.query("#dialog-box")]
+    assert len(lines) == height
+    assert {cell_len(line) for line in lines} == {width}, "every line fills the terminal exactly"
+    for box in boxes:  # what lies around it has tests of its own
+        lines = [cut(line, box.x, box.width) for line in lines[box.y : box.bottom]]
+    if ascii_signs:
+        assert all(line.isascii() for line in lines)
+    text = "\n".join(line.rstrip() for line in lines) + "\n"
+    stored = GRIDS / f"{name}.txt"
+    if os.environ.get("MESHTOP_UPDATE_GRIDS"):
+        stored.write_text(text, encoding="utf-8")
+    assert text == stored.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("keys", "words"), [("d", "no finding"), ("u", "no burst yet")])
+async def test_nothing_is_said_to_be_nothing(keys, words, ticks, seen) -> None:
+    app = MeshtopApp(PlanningSource(scripted_view(44)), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(keys)
+        await pilot.pause()
+        assert words in "\n".join(seen(app))
+
+
+async def test_no_finding_is_no_good_news_where_nothing_is_measured(ticks, seen) -> None:
+    app = MeshtopApp(PlanningSource(scripted_view(44, down=("a", "b", "c", "d", "e"))), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("d")
+        await pilot.pause()
+        text = "\n".join(seen(app))
+        assert "40 of 40 links are not measured now" in text
+        assert "nothing is wrong" not in text
+
+
+async def test_a_burst_keeps_ticking_while_nothing_arrives(ticks, seen, until) -> None:
+    source = PlanningSource(busy_view())
+    app = MeshtopApp(source, ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("u")
+        await pilot.pause()
+        assert "no interval for 3.2 s" in "\n".join(seen(app))
+        ticks.now += 1.5
+        await until(pilot, lambda: "no interval for 4.7 s" in "\n".join(seen(app)))
+
+
+async def test_a_burst_says_whom_it_will_meet_and_what_it_costs(ticks, seen) -> None:
+    source = PlanningSource(busy_view(34))  # the push from e to a runs
+    app = MeshtopApp(source, ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.choices.pair, app.choices.all_paths = ("e", "a"), True
+        await pilot.press("b")
+        await pilot.pause()
+        text = "\n".join(seen(app))
+    assert "both, back to back" in text
+    assert "e→a vpn carries 3.1Mbit/s in 8 flows" in text
+    assert "2 × 20MB will cross the link, in about" in text
+
+
+async def test_a_burst_above_the_limits_says_why_it_asks(ticks, seen) -> None:
+    app = MeshtopApp(PlanningSource(busy_view()), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("b", "up", "up", *"900M")
+        await pilot.pause()
+        assert "more than [burst] max_bytes 250M" in "\n".join(seen(app))
+
+
+async def test_a_burst_that_cannot_be_says_why(ticks, seen) -> None:
+    app = MeshtopApp(PlanningSource(busy_view()), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("b", "tab", "tab", "tab", "tab", "tab", "tab", *"999", "f5")
+        await pilot.pause()
+        assert "999 streams cannot be; 1 to 128 are possible" in "\n".join(seen(app))
+        assert app.source.sent == []
+
+
+async def test_nothing_is_sent_from_a_recording(ticks) -> None:
+    source = PlanningSource(busy_view(replay=True))
+    app = MeshtopApp(source, ticks=ticks)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("b")
+        await pilot.press("B")
+        await pilot.press("d", "1")
+        await pilot.pause()
+        assert app.screen.id == "diagnosis-screen"
+        assert source.sent == []
+        await pilot.press("q")
+        assert app.return_code == 0, "what ran when it was recorded does not run now"
