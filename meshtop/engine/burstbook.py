@@ -190,7 +190,6 @@ class BurstBook:
         for at in meter.frames_after(burst.seen_at or burst.began_at):
             interval = self._of_sockets(burst, at)
             if interval is not None:
-                burst.seen_at = at
                 record = msgspec.structs.replace(burst.record, intervals=(*burst.record.intervals, interval))
                 burst.record = self._seen(burst, record, at)
                 yield self._keep(burst, "interval", at, BurstRaw())
@@ -232,6 +231,7 @@ class BurstBook:
         if not streams:
             return None
         interval = _interval(burst, streams, burst.seen_at or burst.began_at, at)
+        burst.seen_at = at
         through = all(each.gone_at is not None or not each.points[-1].pending for _, each in streams)
         return None if interval.bps == 0 and through else interval  # what follows is iperf3's own talk
 
