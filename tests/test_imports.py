@@ -44,7 +44,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "config_reader": ({"toml_lines", "model"}, set()),
     "config": ({"config_reader", "toml_lines", "model", "units", "transport.target"}, {"msgspec", "platformdirs"}),
     "lab": ({"lab", "model", "units", "config", "parse.text", "__init__"}, {"msgspec", "asyncssh", "click"}),
-    "ui": ({"ui", "model", "burst", "units", "engine.snapshot", "__init__"}, {"textual", "rich", "PIL"}),
+    "ui": ({"ui", "model", "burst", "units", "engine.snapshot", "__init__"}, {"textual", "rich", "PIL", "pyte"}),
 }
 # The composition root: it alone may import every room.
 COMPOSITION = ("cli", "commands", "compose", "monitor")

@@ -15,9 +15,9 @@ from typing import Literal
 from textual.binding import Binding
 from textual.keys import Keys, _character_to_key  # the only place where Textual tells its names of keys
 
-# ``browse``: where there is a pair to go on from; ``charts``: where time is on the X axis; ``lists``: where there is one.
+# ``browse``: where there is a pair to go on from; ``charts``: where time is the X axis; ``lists``: where there is one.
 Scope = Literal[
-    "everywhere", "browse", "charts", "lists", "overview", "link", "node", "log", "stalls", "diagnosis", "burst",
+    "everywhere", "browse", "charts", "lists", "overview", "link", "node", "log", "stalls", "diagnosis", "burst", "run",
     "dialog", "ask", "choose", "form", "palette",
 ]  # fmt: skip
 Group = Literal["everywhere", "go", "act", "charts"]
@@ -39,6 +39,7 @@ SCREENS: Mapping[str, frozenset[Scope]] = {
     "stalls": frozenset({"everywhere", "lists", "stalls"}),
     "diagnosis": frozenset({"everywhere", "browse", "diagnosis"}),
     "burst": frozenset({"everywhere", "browse", "burst"}),
+    "run": frozenset({"everywhere", "run"}),
     "dialog": frozenset({"dialog"}),
     "ask": frozenset({"dialog", "ask"}),
     "choose": frozenset({"dialog", "choose"}),
@@ -99,7 +100,7 @@ KEYS: tuple[Key, ...] = (
     Key("node.page_up", ("pageup",), "node", "go", "screen.scroll_page(-1)", "page", "Scroll by a page"),
     Key("node.page_down", ("pagedown",), "node", "go", "screen.scroll_page(1)", "page", "Scroll by a page"),
     Key("time.left", ("left",), "charts", "charts", "screen.step(-1)", "time", "Time cursor back", 5),
-    Key("time.right", ("right",), "charts", "charts", "screen.step(1)", "time", "Time cursor on; beyond now is live", 5),
+    Key("time.right", ("right",), "charts", "charts", "screen.step(1)", "time", "Time cursor on; at last live", 5),
     Key("chart.in", ("z",), "charts", "charts", "screen.zoom(-1)", "zoom", "Less time, drawn wider", 7),
     Key("chart.out", ("Z",), "charts", "charts", "screen.zoom(1)", "zoom", "More time, up to fifteen minutes", 7),
     Key("chart.scale", ("y",), "charts", "charts", "screen.scale", "scale",
@@ -153,6 +154,8 @@ KEYS: tuple[Key, ...] = (
     Key("stalls.page_up", ("pageup",), "stalls", "go", "screen.move_page(-1)", "page", "Move by a page"),
     Key("stalls.page_down", ("pagedown",), "stalls", "go", "screen.move_page(1)", "page", "Move by a page"),
     Key("stalls.newest", ("home",), "stalls", "go", "screen.newest", "newest", "The newest stall, and follow it", 6),
+    Key("run.switch", ("f6",), "run", "go", "screen.switch", "keys",
+        "The keyboard to the command, or to meshtop; Ctrl-C is always the command's", 1),
     Key("app.quit", ("q",), "everywhere", "everywhere", "app.quit", "quit", "Leave meshtop", 2),
     Key("app.interrupt", ("ctrl+c",), "everywhere", "everywhere", "app.interrupt", "interrupt",
         "Leave meshtop as interrupted (exit code 130)"),
