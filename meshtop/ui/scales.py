@@ -1,7 +1,7 @@
 """The Y axes of the charts: stated, and never fitted to what happens to be on the screen.
 
 An axis ends at a round number that is given by the link itself (its baseline, its line's rate) and grows from there in
-steps of 1, 2, 5 only when a value is beyond it. So jitter stays flat, and a chart that fills its height means something.
+steps of 1, 2, 5 only when a value is beyond it. So jitter stays flat, and a chart that fills its height means much.
 """
 
 from __future__ import annotations

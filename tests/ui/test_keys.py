@@ -273,19 +273,19 @@ async def test_each_key_does_what_it_says(name, ticks) -> None:
 
 
 async def test_a_remapped_key_works_and_the_old_one_does_not(ticks, grid_of) -> None:
-    app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks, keymap={"app.freeze": "z"})
-    async with app.run_test(size=(120, 40)) as pilot:
+    app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks, keymap={"app.freeze": "f12"})
+    async with app.run_test(size=(200, 40)) as pilot:
         await pilot.press("space")
         assert app.frozen_at is None
-        await pilot.press("z")
+        await pilot.press("f12")
         assert app.frozen_at is not None
         await pilot.pause()
-        assert "z freeze" in grid_of(app)[-1]
+        assert "f12 freeze" in grid_of(app)[-1]
 
 
 async def test_the_help_names_every_key(ticks, grid_of) -> None:
     app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks)
-    async with app.run_test(size=(120, 60)) as pilot:
+    async with app.run_test(size=(120, 200)) as pilot:
         await pilot.press("question_mark")
         await pilot.pause()
         text = "\n".join(grid_of(app))

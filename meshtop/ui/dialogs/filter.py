@@ -17,7 +17,8 @@ LONGEST = 60
 
 
 class FilterDialog(ModalScreen[str | None]):
-    """``typed`` is called with each change. Returns the words, or None when it was closed: then those from before hold."""
+    """``typed`` is called with each change. Returns the words, or None when it was closed: then those of
+    before hold."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("dialog")]
 

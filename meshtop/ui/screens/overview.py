@@ -143,7 +143,7 @@ class OverviewScreen(SceneScreen):
         """Of the list of links; a matrix is in the order of the configuration."""
         if self._plan is None or self._plan.mode != "list":
             self.meshtop.say(
-                "The matrix is in the order of the configuration; stalls, flows and the log can be sorted."
+                "The matrix is in the configured order; lists of links, stalls, flows and the log can be sorted."
             )
             return
         self.meshtop.say(f"Links {self.meshtop.choices.next_order(self.kind, ORDERS)}.")
