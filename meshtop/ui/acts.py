@@ -22,7 +22,7 @@ from meshtop.model import (
     RunExperiment,
     StartBurst,
 )
-from meshtop.ui import experiments, places, screenshot
+from meshtop.ui import experiments, keys, places, screenshot
 from meshtop.ui.bell import StallBell
 from meshtop.ui.burst_form import BOTH, BurstForm, form_of
 from meshtop.ui.choices import Choices
@@ -70,6 +70,9 @@ class Acting(Dressing):
         raise NotImplementedError
 
     def repaint(self) -> None:
+        raise NotImplementedError
+
+    def live(self) -> None:
         raise NotImplementedError
 
     async def _open(self, kind: type[SceneScreen]) -> None:
@@ -127,7 +130,7 @@ class Acting(Dressing):
             return
         form = self.burst_form or self._last_form()
         if form is None:
-            self.say("There was no burst yet: b asks for one.")
+            self.say(f"There was no burst yet: {keys.written('burst.ask', self.key_table)} asks for one.")
         else:
             self.ask_burst(form)
 
@@ -139,9 +142,10 @@ class Acting(Dressing):
         if (why := self.why_no_burst()) is not None:
             self.say(why, severity="warning")
             return
-        paths = {path.name for path in self.scene().view.mesh.paths}
+        mesh = self.source.view().mesh
+        paths = {path.name for path in mesh.paths}
         if form.path not in paths and (form.path != BOTH or len(paths) < 2):
-            form = replace(form, path=self.scene().view.mesh.paths[0].name)
+            form = replace(form, path=mesh.paths[0].name)
         self.push_screen(BurstDialog(form), self._burst_asked)
 
     async def _burst_asked(self, answer: tuple[BurstForm, tuple[BurstRequest, ...]] | None) -> None:
@@ -150,6 +154,7 @@ class Acting(Dressing):
         self.burst_form, requests = answer
         if self.send(StartBurst(requests=requests, confirmed=True)):
             self.choices.burst = None  # the newest
+            self.live()  # whoever looked at the past wants to see what he has started
             await self._open(BurstsScreen)
 
     def action_abort(self) -> None:
@@ -201,7 +206,9 @@ class Acting(Dressing):
 
         def answered(yes: bool | None) -> None:
             if yes and self.send(command):
+                self.live()
                 self.say(f"{experiments.TITLES[kind]} begins.")
+                self.repaint()
 
         try:
             plan = self.source.plan_experiment(command)
@@ -209,7 +216,10 @@ class Acting(Dressing):
             self.say(str(error), severity="warning")
             return
         words = [f"{finding.src} → {finding.dst} on {finding.path}: {experiments.QUESTIONS[kind]}"]
-        words += [f"It sends {plan.sends}.", "It competes with what the link carries, and can be aborted with x."]
+        words += [
+            f"It sends {plan.sends}.",
+            f"It competes with what the link carries. {keys.written('burst.abort', self.key_table)} aborts it.",
+        ]
         self.push_screen(AskDialog(experiments.TITLES[kind], words, "Run"), answered)
 
     # ── pictures ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ this table; a key that is not here does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import combinations
@@ -318,6 +318,16 @@ def hints(screen: str, table: Iterable[Key] = KEYS) -> tuple[Hint, ...]:
             grouped.setdefault((key.footer, key.label), []).append(sign(key.keys[0]))
     listed = [Hint(place, order, joined(signs), label) for order, ((place, label), signs) in enumerate(grouped.items())]
     return tuple(sorted(listed, key=lambda hint: hint.place))
+
+
+def written(identity: str, table: Iterable[Key]) -> str:
+    """How the keys of that binding are written on the screen."""
+    return next((" ".join(sign(name) for name in key.keys) for key in table if key.id == identity), "")
+
+
+def first(shown: Sequence[Hint], label: str) -> tuple[Hint, ...]:
+    """With the entry of that label before all others, so that a narrow footer has it too."""
+    return tuple(sorted(shown, key=lambda hint: (hint.label != label, hint.place)))
 
 
 def joined(signs: list[str]) -> str:

@@ -131,3 +131,19 @@ async def test_nothing_is_sent_from_a_recording(ticks) -> None:
         assert source.sent == []
         await pilot.press("q")
         assert app.return_code == 0, "what ran when it was recorded does not run now"
+
+
+@pytest.mark.parametrize(("opening", "line", "chosen"), [("u", 2, "b2"), ("d", 1, "f2")])
+async def test_a_click_selects_and_a_second_one_enters(opening, line, chosen, ticks) -> None:
+    app = MeshtopApp(PlanningSource(busy_view()), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(opening)
+        await pilot.pause()
+        screen = app.screen
+        await pilot.click("#lines", offset=(20, 2 + line))
+        await pilot.pause()
+        assert (app.choices.burst if opening == "u" else screen._selected) == chosen
+        assert app.screen is screen
+        await pilot.click("#lines", offset=(20, 2), times=2)
+        await pilot.pause()
+        assert app.screen is not screen

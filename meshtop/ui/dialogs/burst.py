@@ -49,7 +49,7 @@ class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]
 
     @property
     def _mesh(self) -> Mesh:
-        return self.meshtop.scene().view.mesh
+        return self.meshtop.source.view().mesh
 
     def body(self, width: int, height: int) -> list[Line]:
         fields = self._fields()
@@ -141,7 +141,7 @@ class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]
 
     def _warnings(self, plans: tuple[BurstPlan, ...]) -> list[str]:
         words = []
-        busy = competing(self.meshtop.scene().view, self.form)
+        busy = competing(self.meshtop.source.view(), self.form)  # now, whatever is looked at
         if busy:
             first = busy[0]
             flows = f" in {first.flows} flows" if first.flows else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.strip import Strip
@@ -12,6 +13,7 @@ from meshtop.burst import BurstRecord
 from meshtop.model import LinkKey
 from meshtop.ui import keys
 from meshtop.ui.burst_form import form_of
+from meshtop.ui.commands import RUNNING
 from meshtop.ui.layout import notice_lines
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
@@ -23,6 +25,7 @@ from meshtop.ui.widgets.header import Header, HeaderLook
 from meshtop.ui.widgets.notice import Notice
 from meshtop.ui.widgets.stalls_panel import utc
 
+HEADINGS = 2  # lines of a list before its first entry
 _MOST_LISTED = 8
 _BESIDE_FROM = 100  # cells: intervals and what it did stand side by side
 _SUMMARY = 50
@@ -37,6 +40,7 @@ class BurstsScreen(SceneScreen):
     def __init__(self) -> None:
         super().__init__(id="burst-screen")
         self._pinned: str | None = None
+        self._shown: list[str] = []
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -54,7 +58,10 @@ class BurstsScreen(SceneScreen):
         self.query_one("#lines", Canvas).show(self._body(scene, width, max(height - 2 - notice, 1)))
         look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)
         self.query_one(Header).draw(scene, look, width, glyphs, palette)
-        self.query_one(Footer).draw(scene, keys.hints("burst", self.meshtop.key_table), width, glyphs, palette)
+        hints = keys.hints("burst", self.meshtop.key_table)
+        if any(one.state in RUNNING for one in scene.view.bursts):
+            hints = keys.first(hints, "abort")
+        self.query_one(Footer).draw(scene, hints, width, glyphs, palette)
 
     def _body(self, scene: Scene, width: int, height: int) -> list[Strip]:
         glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
@@ -62,7 +69,9 @@ class BurstsScreen(SceneScreen):
         chosen = self._chosen(bursts)
         pinned = next((one for one in bursts if one.id == self._pinned and one is not chosen), None)
         listed = height if chosen is None else min(len(bursts), _MOST_LISTED, max(height // 4, 1)) + 2
-        table = BurstList(scene, bursts, chosen.id if chosen else None, self._pinned, glyphs, palette)
+        clears = keys.written("burst.clear", self.meshtop.key_table)
+        table = BurstList(scene, bursts, chosen.id if chosen else None, self._pinned, glyphs, palette, clears)
+        self._shown = [one.id for one in table.shown(listed)]
         strips = table.strips(width, listed)
         if chosen is not None:
             strips += self._detail(scene, chosen, pinned, width, height - listed)
@@ -99,8 +108,17 @@ class BurstsScreen(SceneScreen):
             if one.id == choices.burst:
                 return one
         choices.burst = None
-        going = [one for one in bursts if one.state in ("starting", "running", "closing")]
+        going = [one for one in bursts if one.state in RUNNING]
         return going[0] if going else bursts[0] if bursts else None
+
+    async def on_click(self, event: events.Click) -> None:
+        """A click selects, a second one enters."""
+        row = event.screen_y - self.query_one("#lines", Canvas).region.y - HEADINGS
+        if 0 <= row < len(self._shown):
+            self.meshtop.choices.burst = self._shown[row]
+            self.meshtop.repaint()
+            if event.chain >= 2:
+                await self.action_pick()
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.strip import Strip
@@ -14,7 +15,7 @@ from meshtop.ui import keys
 from meshtop.ui.layout import notice_lines
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
-from meshtop.ui.screens.bursts import beside
+from meshtop.ui.screens.bursts import HEADINGS, beside
 from meshtop.ui.widgets.canvas import Canvas
 from meshtop.ui.widgets.findings import FindingList, FindingPanel, listed
 from meshtop.ui.widgets.footer import Footer
@@ -33,6 +34,7 @@ class DiagnosisScreen(SceneScreen):
     def __init__(self) -> None:
         super().__init__(id="diagnosis-screen")
         self._selected: str | None = None
+        self._shown: list[str] = []
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -61,7 +63,9 @@ class DiagnosisScreen(SceneScreen):
             return table.strips(width, height)
         rows = min(len(findings), max(height // 3 - 2, 1)) + 2
         strips = table.strips(width, min(rows, height))
-        room, panel = height - rows, FindingPanel(scene, chosen, glyphs, palette)
+        self._shown = [one.id for one in table.shown(min(rows, height))]
+        aborts = keys.written("burst.abort", self.meshtop.key_table)
+        room, panel = height - rows, FindingPanel(scene, chosen, glyphs, palette, aborts)
         if room < 2:
             return strips[:height]
         if width >= _BESIDE_FROM:
@@ -78,6 +82,15 @@ class DiagnosisScreen(SceneScreen):
                 return one
         self._selected = None
         return findings[0] if findings else None
+
+    async def on_click(self, event: events.Click) -> None:
+        """A click selects, a second one enters."""
+        row = event.screen_y - self.query_one("#lines", Canvas).region.y - HEADINGS
+        if 0 <= row < len(self._shown):
+            self._selected = self._shown[row]
+            self.meshtop.repaint()
+            if event.chain >= 2:
+                await self.action_pick()
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

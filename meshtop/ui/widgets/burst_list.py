@@ -70,7 +70,7 @@ def state_style(burst: BurstRecord, palette: Palette) -> Style:
 
 @dataclass(frozen=True)
 class BurstList:
-    """``pinned``: the one that others are held against."""
+    """``pinned``: the one that others are held against. ``clears``: the key that drops those that wait."""
 
     scene: Scene
     bursts: Sequence[BurstRecord]  # newest first
@@ -78,14 +78,19 @@ class BurstList:
     pinned: str | None
     glyphs: Glyphs
     palette: Palette
+    clears: str
 
-    def strips(self, width: int, height: int) -> list[Strip]:
+    def shown(self, height: int) -> Sequence[BurstRecord]:
+        """Those that have a line of their own where ``height`` lines are given."""
         rows = max(height - 2, 0)
         place = next((place for place, one in enumerate(self.bursts) if one.id == self.selected), 0)
         first = max(0, min(place - rows + 1, len(self.bursts) - rows))
+        return self.bursts[first : first + rows]
+
+    def strips(self, width: int, height: int) -> list[Strip]:
         columns = self._columns(width)
-        body = [self._headings(columns)] if self.bursts else [Line(), *self._none(width, rows)]
-        for one in self.bursts[first : first + rows]:
+        body = [self._headings(columns)] if self.bursts else [Line(), *self._none(width, max(height - 2, 1))]
+        for one in self.shown(height):
             body.append(self._row(one, columns, width))
         waits = sum(one.state == "queued" for one in self.bursts)
         title = Line().add("Bursts", self.palette.title)
@@ -93,7 +98,7 @@ class BurstList:
         right = Line()
         if waits:
             right.add(f"{waits} wait{'s' if waits == 1 else ''}", self.palette.bold)
-            right.add(self.glyphs.text(" · X clears the queue"), self.palette.dim)
+            right.add(self.glyphs.text(f" · {self.clears} clears the queue"), self.palette.dim)
         return panel(title, body, width, height, False, self.glyphs, self.palette, right=right)
 
     def _none(self, width: int, rows: int) -> list[Line]:

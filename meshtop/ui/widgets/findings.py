@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.style import Style
 from textual.strip import Strip
 
@@ -65,14 +66,18 @@ class FindingList:
     glyphs: Glyphs
     palette: Palette
 
-    def strips(self, width: int, height: int) -> list[Strip]:
-        glyphs, palette = self.glyphs, self.palette
+    def shown(self, height: int) -> Sequence[FindingView]:
+        """Those that have a line of their own where ``height`` lines are given."""
         rows = max(height - 2, 0)
-        standing = open_ids(self.scene)
         place = next((place for place, one in enumerate(self.findings) if one.id == self.selected), 0)
         first = max(0, min(place - rows + 1, len(self.findings) - rows))
-        body = [self._headings(width)] if self.findings else self._none(width, max(rows, 1))
-        for one in self.findings[first : first + rows]:
+        return self.findings[first : first + rows]
+
+    def strips(self, width: int, height: int) -> list[Strip]:
+        glyphs, palette = self.glyphs, self.palette
+        standing = open_ids(self.scene)
+        body = [self._headings(width)] if self.findings else self._none(width, max(height - 2, 1))
+        for one in self.shown(height):
             body.append(self._row(one, one.id in standing, width))
         title = Line().add("Diagnosis", palette.title)
         count = sum(one.id in standing for one in self.findings)
@@ -132,6 +137,7 @@ class FindingPanel:
     finding: FindingView
     glyphs: Glyphs
     palette: Palette
+    aborts: str  # the key that ends what runs
 
     def reasons(self, width: int, height: int) -> list[Strip]:
         """The sentence, and what was measured: for it, and against it."""
@@ -152,7 +158,8 @@ class FindingPanel:
         glyphs, palette = self.glyphs, self.palette
         lines = [Line().gap().add(heading, palette.title)]
         value = 12
-        what = max(min(32, (width - value - 4) // 2), 8)
+        longest = max((cell_len(fact.what) for fact in facts), default=8)
+        what = max(min(longest, width - value - 18), 8)
         expected = max(width - what - value - 5, 0)
         for fact in facts:
             parts = glyphs.wrap(fact.expected, expected, 2) if expected >= 8 else [""]
@@ -200,7 +207,10 @@ class FindingPanel:
         if record.state == "running":
             elapsed = format_duration(int(max(self.scene.now_s - record.started, 0.0)))
             place = f"{record.src}→{record.dst} {record.path}"
-            words, style = f"runs on {place} for {elapsed}; x aborts it. It sends {record.sends}", palette.bold
+            words, style = (
+                f"runs on {place} for {elapsed}; {self.aborts} aborts it. It sends {record.sends}",
+                palette.bold,
+            )
         elif record.state == "done":
             words, style = record.summary or "done", palette.text
         else:
