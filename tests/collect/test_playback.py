@@ -1,0 +1,163 @@
+"""A recording that is played: to and fro, and what a screen may ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from meshtop.collect.fold import Fold, Reel
+from meshtop.collect.playback import Replay
+from meshtop.collect.scan import Stops
+from meshtop.engine.snapshot import PlaybackView, Snapshot
+from meshtop.model import AddMark, Mark, Playback, SetInterval
+from meshtop.recording import RecordingReader, RecordingWriter
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def recording() -> Path:
+    """A real one of five nodes, 76 seconds long."""
+    return Path(str(files("meshtop.lab"))) / "recordings" / "miku.mtr"
+
+
+@asynccontextmanager
+async def playing(reader: RecordingReader, **options: object) -> AsyncIterator[Replay]:
+    replay = Replay(reader, **options)  # type: ignore[arg-type]
+    task = asyncio.create_task(replay.run())
+    try:
+        await asyncio.wait_for(replay.settled(), PATIENCE_S)
+        yield replay
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(replay: Replay, true: Callable[[PlaybackView], bool]) -> PlaybackView:
+    """Waits for changes that the replay tells of."""
+    changed = asyncio.Event()
+    replay.subscribe(changed.set)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            playback = replay.view().playback
+            assert playback is not None
+            if true(playback):
+                return playback
+            changed.clear()
+            await changed.wait()
+
+
+def straight(reader: RecordingReader, at: float) -> Snapshot:
+    """What folding all that came before gives."""
+    fold = Fold(reader.header.mesh)
+    for record in reader.records():
+        if record.at > at:
+            break
+        fold.take(record)
+    return fold.engine.snapshot(at)
+
+
+def test_a_fold_that_was_kept_goes_on_as_the_one_that_was_not(recording: Path) -> None:
+    with RecordingReader(recording) as reader:
+        fold = Fold(reader.header.mesh)
+        for number, records in reader.blocks_from(0):
+            for record in records:
+                fold.take(record)
+            fold.after = number
+            if fold.at is not None and fold.at > reader.first_at + 40:
+                break
+        again = Reel(reader, Fold.again(fold.kept()))
+        again.forward(reader.first_at + 60)
+        assert again.fold.engine.snapshot(reader.first_at + 60) == straight(reader, reader.first_at + 60)
+
+
+def test_a_cold_start_knows_every_node_and_socket(recording: Path) -> None:
+    with RecordingReader(recording) as reader:
+        at = reader.last_at - 1
+        cold, whole = Reel.cold(reader, at).fold.engine.snapshot(at), straight(reader, at)
+    assert [(node.state, node.sockets) for node in cold.nodes] == [(node.state, node.sockets) for node in whole.nodes]
+    assert [(link.key, link.flows) for link in cold.links] == [(link.key, link.flows) for link in whole.links]
+
+
+async def test_it_goes_where_it_is_sent_back_and_on(recording: Path) -> None:
+    with RecordingReader(recording) as reader:
+        async with playing(reader, paused=True) as replay:
+            for seconds in (50.0, 20.0, 22.0, 70.0):
+                replay.send(Playback(at=reader.first_at + seconds))
+                at = reader.first_at + seconds
+                playback = await until(replay, lambda playback, at=at: not playback.seeking and playback.at == at)
+                assert playback.paused
+                shown = {link.key: link.flows for link in replay.view().snapshot.links}
+                assert shown == {link.key: link.flows for link in straight(reader, at).links}
+
+
+async def test_it_plays_stops_and_ends(recording: Path) -> None:
+    with RecordingReader(recording) as reader:
+        async with playing(reader, speed=64.0, at=reader.last_at - 20) as replay:
+            ended = await until(replay, lambda playback: playback.at >= reader.last_at)
+            assert ended.paused
+            replay.send(Playback(at=reader.first_at + 30, speed=0.25, paused=False))
+            await until(replay, lambda playback: not playback.seeking and playback.at > reader.first_at + 30)
+            replay.send(Playback(paused=True))
+            stopped = await until(replay, lambda playback: playback.paused)
+            assert stopped.speed == 0.25
+
+
+async def test_it_is_read_through_beside_the_playing_and_tells_its_stops(recording: Path) -> None:
+    with RecordingReader(recording) as reader:
+        async with playing(reader, paused=True) as replay:
+            playback = await until(replay, lambda playback: playback.read_until == reader.last_at)
+    assert playback.stops
+    assert all(reader.first_at <= stop.at <= reader.last_at for stop in playback.stops)
+    assert list(playback.stops) == sorted(playback.stops, key=lambda stop: stop.at)
+
+
+async def test_what_needs_the_nodes_is_refused_and_marks_are_not(recording: Path) -> None:
+    with RecordingReader(recording) as reader:
+        async with playing(reader, paused=True, at=reader.first_at + 30) as replay:
+            with pytest.raises(ValueError, match="recording"):
+                replay.send(SetInterval(interval_s=1.0))
+            with pytest.raises(ValueError, match="times as fast"):
+                replay.send(Playback(speed=1000.0))
+            replay.send(AddMark(text="here"))
+            assert [mark.text for mark in replay.view().marks] == ["here"]
+            assert replay.view().replay
+
+
+@pytest.fixture
+def cut(recording: Path, tmp_path: Path) -> Path:
+    """One whose end is missing."""
+    path = tmp_path / "cut.mtr"
+    path.write_bytes(recording.read_bytes()[:-1000])
+    return path
+
+
+async def test_a_cut_file_is_marked_incomplete(cut: Path) -> None:
+    with RecordingReader(cut) as reader:
+        async with playing(reader, paused=True) as replay:
+            playback = replay.view().playback
+    assert playback is not None
+    assert playback.incomplete is not None
+    assert "ends within" in playback.incomplete
+
+
+def test_marks_become_stops(tmp_path: Path, recording: Path) -> None:
+    with RecordingReader(recording) as reader:
+        header, begun = reader.header, reader.first_at
+    path = tmp_path / "marks.mtr"
+    with path.open("wb") as file:
+        writer = RecordingWriter(file, header)
+        writer.add(Mark(at=begun + 1, text="push"))
+        writer.add(Mark(at=begun + 9, text="over"))
+        writer.close()
+    stops, fold = Stops(), Fold(header.mesh)
+    with RecordingReader(path) as reader:
+        for record in reader.records():
+            for event in fold.take(record):
+                stops.learn(event)
+    assert [(stop.kind, stop.text) for stop in stops.all()] == [("mark", "push"), ("mark", "over")]
