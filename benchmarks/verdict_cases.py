@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from benchmarks.verdict_extras import extras
 from meshtop.lab.scenario import FaultAt, Scenario, Traffic, names
 
 # Counters are ten seconds' worth by then, and what opens late is still seen.
@@ -21,7 +22,7 @@ AFTER_S = 32.0
 class Case(NamedTuple):
     """``sick``: the nodes that the trouble is between, or the one that it is at. ``once``: the trouble is one finding,
     not one for each pair. ``ground``: lines and ways as they are before anybody watches. ``how``: what was varied, in
-    words; empty for the scenario as it is shipped."""
+    words; empty for the scenario as it is shipped. ``nat``, ``named`` as in ``verdict_extras.Extra``."""
 
     scenario: Scenario
     seed: int
@@ -29,6 +30,8 @@ class Case(NamedTuple):
     once: bool = False
     ground: tuple[FaultAt, ...] = ()
     how: str = ""
+    nat: tuple[str, ...] = ()
+    named: bool = True
 
     @property
     def name(self) -> str:
@@ -42,15 +45,22 @@ class Case(NamedTuple):
 _SICK = {"healthy": (), "app-limited": (), "tcp-over-tcp": ("b", "a"), "node-down": ("d",)}
 
 
+def all_names() -> list[str]:
+    """The scenarios, then the cases beside them."""
+    return [*names(), *extras()]
+
+
 def case(name: str, seed: int) -> Case:
-    """Raises ScenarioError."""
+    """Raises ScenarioError. The cases beside the scenarios are the same with every seed but for its chances."""
+    if (extra := extras().get(name)) is not None:
+        return Case(extra.scenario, seed, extra.sick, nat=extra.nat, named=extra.named)
     made = Case(Scenario.load(name), seed, _SICK.get(name, ("e", "a")), once=name == "node-down")
     return made if seed % 2 else _varied(made)
 
 
 def cases(chosen: Sequence[str], seeds: Sequence[int]) -> list[Case]:
     """Seed by seed, so that all scenarios have been seen before any is seen twice."""
-    return [case(name, seed) for seed in seeds for name in chosen or names()]
+    return [case(name, seed) for seed in seeds for name in chosen or all_names()]
 
 
 # ── Varied ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.verdict_cases import Case
+from benchmarks.verdict_cases import Case, all_names
 from meshtop import compose, config
 from meshtop.engine.snapshot import FindingEvent, StreamEvent
 from meshtop.lab.network import Lab
@@ -53,7 +53,8 @@ def load_all(folder: Path) -> list[Run]:
     """Those whose recording is there, by scenario and seed."""
     runs = [msgspec.json.decode(file.read_bytes(), type=Run) for file in folder.glob("*-*.json")]
     kept = [run for run in runs if recording(folder, run).exists()]
-    return sorted(kept, key=lambda run: (run.scenario.name, run.seed))
+    places = {name: place for place, name in enumerate(all_names())}
+    return sorted(kept, key=lambda run: (places.get(run.scenario.name, len(places)), run.seed))
 
 
 async def record(case: Case, folder: Path) -> Run:
@@ -65,10 +66,10 @@ async def record(case: Case, folder: Path) -> Run:
     live: list[FindingEvent] = []
     failures: list[str] = []
     try:
-        async with _lab(f"verdicts-{case.name}-{case.seed}", place, case.seed) as lab:
+        async with _lab(f"verdicts-{case.name}-{case.seed}", place, case.seed, case.nat) as lab:
             for fault in case.ground:
                 await asyncio.to_thread(lab.fault, fault.target, fault.kind, fault.value)
-            monitor = compose.watch(config.load(lab.config_path), growing)
+            monitor = compose.watch(_settings(lab, case), growing)
             monitor.listen(lambda event: _keep(event, live))
             watching = asyncio.create_task(monitor.run())
             try:
@@ -102,6 +103,14 @@ async def record(case: Case, folder: Path) -> Run:
         growing.unlink(missing_ok=True)
 
 
+def _settings(lab: Lab, case: Case) -> config.MeshConfig:
+    settings = config.load(lab.config_path)
+    if case.named:
+        return settings
+    paths = tuple(msgspec.structs.replace(path, outer_ports=()) for path in settings.mesh.paths)
+    return msgspec.structs.replace(settings, mesh=msgspec.structs.replace(settings.mesh, paths=paths))
+
+
 def _keep(event: StreamEvent, findings: list[FindingEvent]) -> None:
     if isinstance(event, FindingEvent):
         findings.append(event)
@@ -113,9 +122,9 @@ def _failed(text: str, failures: list[str]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _lab(name: str, folder: Path, seed: int) -> AsyncIterator[Lab]:
+async def _lab(name: str, folder: Path, seed: int, nat: tuple[str, ...]) -> AsyncIterator[Lab]:
     """Down again also when it is interrupted while it comes up."""
-    coming = asyncio.create_task(asyncio.to_thread(Lab.up, name, folder, seed=seed))
+    coming = asyncio.create_task(asyncio.to_thread(Lab.up, name, folder, seed=seed, nat=nat))
     try:
         yield await asyncio.shield(coming)
     finally:

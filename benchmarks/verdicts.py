@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks import verdict_record
 from benchmarks.table import Figure, Table, median
-from benchmarks.verdict_cases import Case, cases
+from benchmarks.verdict_cases import Case, all_names, cases
 from benchmarks.verdict_record import Run
 from benchmarks.verdict_score import SURE, WITHIN_S, Outcome, Seen, score
 from meshtop.collect.replay import events
@@ -29,7 +29,7 @@ from meshtop.engine.snapshot import FindingEvent
 from meshtop.lab import registry
 from meshtop.lab.netns import LabError
 from meshtop.lab.play import TrafficError
-from meshtop.lab.scenario import ScenarioError, names
+from meshtop.lab.scenario import ScenarioError
 from meshtop.recording import RecordingReader, TickRecord
 
 PROMISED_SHARE = 0.9  # of the seeds of each scenario
@@ -197,8 +197,8 @@ def main() -> int:
     parser.add_argument("--no-save", action="store_true", help="leave benchmarks/results as it is")
     options = parser.parse_args()
     chosen = [name for name in options.scenarios.split(",") if name]
-    if unknown := set(chosen) - set(names()):
-        parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    if unknown := set(chosen) - set(all_names()):
+        parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(all_names())}")
     seeds = range(1, options.seeds + 1)
     if options.list:
         print("\n".join(f"{each.name}-{each.seed}  {each.how or 'as it is'}" for each in cases(chosen, seeds)))

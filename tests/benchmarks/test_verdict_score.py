@@ -160,9 +160,9 @@ def test_cases_make_sense(seed: int) -> None:
                 SITES,
             )
             assert made.scenario.overlay == "direct" or fault.path != "vpn"
-        assert bool(made.how) is (seed % 2 == 0)
+        assert bool(made.how) is (seed % 2 == 0 and made.name in names())
 
 
 def test_the_same_seed_is_the_same_case() -> None:
     assert cases([], [2, 4]) == cases([], [2, 4])
-    assert {each.name for each in cases([], [1])} == set(names())
+    assert {each.name for each in cases([], [1])} > set(names())

@@ -1,0 +1,104 @@
+"""Cases beside the scenarios: what is ordinary and looks like trouble, and overlays that are harder to see through."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from meshtop.lab.scenario import Codes, Endpoint, FaultAt, Scenario, Traffic
+
+
+class Extra(NamedTuple):
+    """``sick`` as in ``verdict_cases.Case``; ``nat``: sites that nobody can dial on the public network; ``named``:
+    whether the configuration names the tunnel's ports."""
+
+    scenario: Scenario
+    sick: tuple[str, ...] = ()
+    nat: tuple[str, ...] = ()
+    named: bool = True
+
+
+def _store(on: str, path: str = "vpn") -> Traffic:
+    return Traffic(run="store", on=on, bind=Endpoint(node=on, path=path, port=5001))
+
+
+def _copies(on: str, to: str, count: int, rate: str = "", path: str = "vpn") -> Traffic:
+    options = (("rate", rate),) if rate else ()
+    return Traffic(
+        run="copy", on=on, to=Endpoint(node=to, path=path, port=5001), count=count, at_s=2.0, options=options
+    )
+
+
+def _quiet(
+    name: str, summary: str, *traffic: Traffic, faults: tuple[FaultAt, ...] = (), overlay: str = "direct"
+) -> Extra:
+    return Extra(
+        Scenario(
+            name=name,
+            summary=summary,
+            hint="",
+            overlay=overlay,
+            trouble_s=2.0,
+            traffic=traffic,
+            faults=faults,
+            codes=Codes(silent=True),
+        )
+    )
+
+
+def _below(kind: str, value: str) -> FaultAt:
+    return FaultAt(target="e:a", kind=kind, value=value, at_s=0.0)
+
+
+def extras() -> dict[str, Extra]:
+    """By name."""
+    bulk = (_store("a"), _store("c"), _copies("e", "a", 4), _copies("d", "c", 3))
+    miku = Scenario.load("miku")
+    found = [
+        _quiet("full-lines", "Bulk TCP fills two lines, as it is meant to.", *bulk),
+        _quiet("full-lines-udp", "The same through a tunnel over UDP.", *bulk, overlay="udp"),
+        _quiet(
+            "long-way",
+            "Bulk TCP over 320 ms.",
+            _store("a"),
+            _copies("e", "a", 2),
+            faults=(_below("delay", "150ms"),),
+        ),
+        _quiet(
+            "jitter",
+            "Delays vary by 20 ms.",
+            _store("a"),
+            _copies("e", "a", 2, "5M"),
+            faults=(_below("jitter", "20ms"),),
+        ),
+        _quiet(
+            "duplicates",
+            "One packet in a hundred arrives twice.",
+            _store("a"),
+            _copies("e", "a", 2, "5M"),
+            faults=(_below("duplicate", "1"),),
+        ),
+        Extra(
+            Scenario(
+                name="two-edges",
+                summary="Two edges talk by way of the hub, over a striped tunnel with some loss below.",
+                hint="",
+                overlay="striped:8",
+                trouble_s=5.0,
+                traffic=(_store("d"), _copies("e", "d", 4)),
+                faults=(FaultAt(target="e:a", kind="loss", value="0.7", path="public", at_s=5.0),),
+                codes=Codes(
+                    must=(("overlay-only",), ("reordering", "tcp-over-tcp")), must_not=("policer", "loss@public")
+                ),
+            ),
+            sick=("e", "d"),
+        ),
+        Extra(_renamed(miku, "miku-unnamed"), sick=("e", "a"), named=False),
+        Extra(_renamed(miku, "miku-nat"), sick=("e", "a"), nat=("d", "e")),
+    ]
+    return {each.scenario.name: each for each in found}
+
+
+def _renamed(scenario: Scenario, name: str) -> Scenario:
+    return msgspec.structs.replace(scenario, name=name)
