@@ -29,6 +29,8 @@ if [ "${1:-demo}" = test ]; then
     need busybox busybox-static
     need bash bash
     need mawk mawk
+    need nginx nginx-light
+    need tmux tmux
 fi
 missing=${missing# }
 [ -n "$missing" ] || exit 0
@@ -77,5 +79,10 @@ case " $missing " in
 *" openssh-server "*)
     # Only the program is wanted. Where systemd runs, the package has enabled its service for the next boot.
     [ ! -d /run/systemd/system ] || systemctl disable --quiet ssh.service ssh.socket >/dev/null 2>&1 || true
+    ;;
+esac
+case " $missing " in
+*" nginx-light "*)
+    [ ! -d /run/systemd/system ] || systemctl disable --quiet nginx.service >/dev/null 2>&1 || true
     ;;
 esac
