@@ -66,6 +66,7 @@ class Comparison:
             if back is not None:
                 link.back_loss_pct = back.small_loss_pct
                 link.back_silent = back.silent_for_s is not None
+                link.back_segs = back.data_segs
                 if back.data_segs >= 20:
                     link.back_retrans_pct = back.retrans_pct
             if link.pair_lost:
@@ -229,6 +230,7 @@ def _verdict(link: LinkSignals, sick: Sequence[Weighed]) -> Iterator[Candidate]:
         against=weighed.against,
         next=rule.next,
         experiments=rule.experiments,
+        both_ways=all(each.rule.both_ways for each in sick),
     )
 
 

@@ -41,7 +41,8 @@ class Subject(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A finding as this moment alone would have it. ``at_once``: what it rests on has been held already."""
+    """A finding as this moment alone would have it. ``at_once``: what it rests on has been held already.
+    ``both_ways``: the opposite direction shows it alike."""
 
     subject: Subject
     severity: Severity
@@ -52,6 +53,7 @@ class Candidate(NamedTuple):
     next: tuple[str, ...] = ()
     experiments: tuple[ExperimentKind, ...] = ()
     at_once: bool = False
+    both_ways: bool = False
 
 
 class _Held:

@@ -20,6 +20,7 @@ from meshtop.engine.verdicts.words import (
     say_blackhole,
     say_blackout,
     say_bufferbloat,
+    say_in_flight,
     say_loss,
     say_policer,
     say_receiver,
@@ -66,16 +67,17 @@ PING_LOSS = Rule(
     prior=0.2,
     signs=(
         Sign("data segments", "data_segs", "<", ENOUGH_SEGS, needed=True),
-        Sign("pings lost", "pings_lost", ">=", 4, 0.3, needed=True),
-        Sign("pings lost", "ping_loss_pct", ">=", 3.0, 0.3, needed=True, unit="%"),
-        Sign("separate losses", "loss_runs", ">=", 3, 0.3, needed=True),
-        Sign("retransmitted in the other direction", "back_retrans_pct", ">", 1.0, 0.5, 3.0, unit="%"),
+        Sign("data segments the other way", "back_segs", "<", ENOUGH_SEGS, needed=True),
+        Sign("pings lost, both ways", "pair_lost", ">=", 4, 0.3, needed=True),
+        Sign("pings lost, both ways", "pair_loss_pct", ">=", 3.0, 0.3, needed=True, unit="%"),
+        Sign("separate losses", "pair_runs", ">=", 3, 0.3, needed=True),
     ),
     severity=warning,
     summary=say_loss,
     next=("a burst each way tells which direction loses", "the same on the other path tells whether it is the overlay"),
     experiments=("tcp-udp", "paths"),
     most=0.8,
+    both_ways=True,
 )
 
 REORDERING = Rule(
@@ -237,6 +239,23 @@ SENDER = Rule(
     experiments=("tcp-udp",),
 )
 
+IN_FLIGHT = Rule(
+    code="sender-limited",
+    prior=-0.4,
+    signs=(
+        _ENOUGH,
+        Sign("busy", "busy_share", ">=", 0.8, 0.6, needed=True),
+        Sign("readings that say app_limited", "app_limited_share", ">", 0.8, 0.8, needed=True),
+        Sign("window closed, of the busy time", "rwnd_share", "<", 0.3, 0.1, needed=True),
+        Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, needed=True, unit="%"),
+        Sign("srtt/minrtt", "queue", "<", 2.0, 0.2, 0.8, contra=3.0),
+    ),
+    severity=info,
+    summary=say_in_flight,
+    next=SENDER.next,
+    experiments=("tcp-udp",),
+)
+
 APP = Rule(
     code="app-limited",
     prior=-0.2,
@@ -303,6 +322,7 @@ BLACKOUT = Rule(
         "a route, a firewall or the tunnel's session on either end; `mtr` from both sides",
     ),
     experiments=("paths",),
+    both_ways=True,
 )
 
 RULES: tuple[Rule, ...] = (
@@ -317,5 +337,6 @@ RULES: tuple[Rule, ...] = (
     ACK_LOSS,
     RECEIVER,
     SENDER,
+    IN_FLIGHT,
     APP,
 )

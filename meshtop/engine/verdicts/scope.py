@@ -5,6 +5,7 @@ that drops packets itself, one whose clock is off.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import Evidence, NodeState
@@ -18,6 +19,9 @@ from meshtop.model import LinkKey, Mesh, NodeName
 _FEWEST_LINKS = 3
 # While most links of a node have just fallen silent, the others may only not have been asked yet.
 _NEARLY_SILENT_SHARE = 0.5
+# Of the other links of a node: lost pings on most of them, and at about the rate of the one that is plainly lossy.
+_MOST_LINKS, _AS_LOSSY = 0.6, 0.4
+_ENOUGH_PINGS = 8
 _DROPS_S = 10.0
 # One dropped packet in a burst is nothing; in several seconds of ten it is a host that does not keep up.
 _FEWEST_DROPS = 10
@@ -34,16 +38,19 @@ class NodesAsWhole:
         self._mesh = mesh
         self._records = records
         self._covered: set[tuple[NodeName, str | None]] = set()  # (node, code or None for all)
+        self._told: set[Subject] = set()  # findings of links that are part of one of a node
         self._lost_at: dict[NodeName, float] = {}
         self._silent_links: frozenset[LinkKey] = frozenset()
 
     def judge(self, now: float, signals: Gathered, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The findings of nodes. What they cover of links is told by :meth:`covers` from then on."""
         self._covered.clear()
+        self._told.clear()
         found: list[Candidate] = []
         for node in self._mesh.nodes:
             found.extend(self._unreachable(node.name, now, signals))
         found.extend(self._silent(signals))
+        found.extend(self._lossy(candidates, signals))
         found.extend(self._together(candidates, signals))
         for name, record in self._records.items():
             found.extend(_drops(name, record))
@@ -55,6 +62,8 @@ class NodesAsWhole:
         if subject.node is not None:
             return False
         ends = {subject.src, subject.dst}
+        if subject in self._told:
+            return True
         return any(node in ends and code in (None, subject.code) for node, code in self._covered)
 
     # ── Not reached ──
@@ -146,6 +155,35 @@ class NodesAsWhole:
         """Those that still count as heard have not answered for a while either."""
         return all((link.silence_s or 0.0) > 0.5 * link.silence_limit_s for link in links)
 
+    # ── Pings lost on all its ways ──
+
+    def _lossy(self, candidates: Sequence[Candidate], signals: Gathered) -> Iterator[Candidate]:
+        """Few pings are sent, so that one link shows the loss of its node's line before another does. Where pings are
+        lost between two nodes, what the others lose to each of the two tells whether it is one of them."""
+        pairs = {c.subject for c in candidates if c.subject.code == "loss" and c.both_ways}
+        suspects = {name for subject in pairs for name in (subject.src, subject.dst) if name is not None}
+        worst: dict[NodeName, _Pool] = {}
+        for name in sorted(suspects):
+            mine = [s for s in pairs if name in (s.src, s.dst)]
+            beside = _pool(signals, name, mine[0])
+            sick = signals[LinkKey(mine[0].src or "", mine[0].dst or "", mine[0].path or "")].pair_loss_pct or 0.0
+            if beside.links and beside.lossy >= _MOST_LINKS * beside.links and beside.pct >= _AS_LOSSY * sick:
+                worst[name] = beside
+        for name, beside in worst.items():
+            mine = [subject for subject in pairs if name in (subject.src, subject.dst)]
+            self._told.update(subject._replace(code=code) for subject in mine for code in ("loss", "overlay-only"))
+            yield Candidate(
+                subject=Subject("node-wide", node=name),
+                severity="warning",
+                confidence=0.8,
+                summary=f"{name}: pings are lost on all its ways, {beside.pct:.0f} % of them: look at its line",
+                evidence=(
+                    Evidence(what="its links with lost pings", value=f"{beside.lossy} of {beside.links}", expected="1"),
+                    Evidence(what="pings lost on them", value=round(beside.pct, 1), expected="< 3 %"),
+                ),
+                next=("its line, its router, its provider; the same test from another line tells",),
+            )
+
     # ── The same trouble on all ──
 
     def _together(self, candidates: Sequence[Candidate], signals: Gathered) -> Iterator[Candidate]:
@@ -174,6 +212,26 @@ class NodesAsWhole:
                 continue
             self._covered.add((name, code))
             yield _shared(code, name, sends, path, members)
+
+
+class _Pool(NamedTuple):
+    """Pings of a node's links beside those of one pair."""
+
+    links: int
+    lossy: int
+    pct: float
+
+
+def _pool(signals: Gathered, name: NodeName, pair: Subject) -> _Pool:
+    other = pair.dst if pair.src == name else pair.src
+    beside = [
+        signals[key]
+        for key in signals
+        if name in (key.src, key.dst) and other not in (key.src, key.dst) and key.path == pair.path
+    ]
+    beside = [link for link in beside if link.small_decided >= _ENOUGH_PINGS]
+    lost, sent = sum(link.pings_lost for link in beside), sum(link.small_decided + link.full_decided for link in beside)
+    return _Pool(len(beside), sum(link.pings_lost > 0 for link in beside), 100 * lost / sent if sent else 0.0)
 
 
 def _could_show(code: str, link: LinkSignals) -> bool:

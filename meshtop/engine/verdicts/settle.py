@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from meshtop.engine.verdicts.lifecycle import OPENS_AT
-from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.weigh import Weighed
 from meshtop.model import ExperimentKind
 
@@ -53,7 +52,7 @@ ALIKE: tuple[Alike, ...] = (
 _MOST_WHERE_ALIKE = 0.65
 
 
-def settled(_: LinkSignals, found: Iterable[Weighed]) -> list[Weighed]:
+def settled(found: Iterable[Weighed]) -> list[Weighed]:
     likely = {each.rule.code: each for each in found}
     for explains in EXPLAINS:
         cause = likely.get(explains.cause)

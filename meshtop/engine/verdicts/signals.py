@@ -92,6 +92,7 @@ class LinkSignals:
     pair_loss_pct: float | None = None
     pair_runs: int = 0
     back_loss_pct: float | None = None  # pings of the opposite link
+    back_segs: int = 0
     back_retrans_pct: float | None = None  # TCP of the opposite link
     peers_loss_pct: float | None = None  # pings of others to the same node, the worst of them
     line_use: float | None = None  # of the nominal rate of the line, the fuller of the two ends

@@ -82,7 +82,7 @@ class Verdicts:
                 link.loaded_ratio = loaded_ratio(dict(link.tried))
                 link.udp_policed = udp_policed(dict(link.tried), link.goodput_bps)
             if not _calm(link):
-                weighed[key] = settled(link, [w for rule in RULES if (w := weigh(rule, link)) is not None])
+                weighed[key] = settled(w for rule in RULES if (w := weigh(rule, link)) is not None)
         candidates = [_candidate(key, each, signals[key]) for key, found in weighed.items() for each in found]
         candidates += comparison.overlay_only(weighed)
         whole = self._nodes.judge(now, signals, candidates)
@@ -92,22 +92,18 @@ class Verdicts:
         return events + self._findings.update([*whole, *self._once_a_pair(kept, signals)], now)
 
     def _once_a_pair(self, candidates: Sequence[Candidate], signals: Gathered) -> Iterator[Candidate]:
-        """Where nothing passes, both directions show it: it is said of the one that was said already, or has data that
-        waits."""
-        silent = {c.subject[1:4] for c in candidates if c.subject.code == "blackout"}
+        """What both directions show alike is said of the one of which it was said already, or whose data waits."""
+        both = {c.subject for c in candidates if c.both_ways}
         for each in candidates:
-            src, dst, path = each.subject[1:4]
-            back = (dst, src, path)
-            if (src, dst, path) in silent and back in silent and each.subject.code in ("blackout", "overlay-only"):
-                ways = ((src, dst, path), back)
-                if min(ways, key=lambda way: self._first_of_pair(way, signals)) != (src, dst, path):
-                    continue
+            subject = each.subject
+            back = subject._replace(src=subject.dst, dst=subject.src)
+            if subject in both and back in both and self._rank(back, signals) < self._rank(subject, signals):
+                continue
             yield each
 
-    def _first_of_pair(self, way: tuple[NodeName | None, ...], signals: Gathered) -> tuple[bool, bool, str]:
-        src, dst, path = (name or "" for name in way)
-        waits = signals[LinkKey(src, dst, path)].idle_ack_s is not None
-        return not self._findings.is_open(Subject("blackout", src, dst, path)), not waits, src
+    def _rank(self, subject: Subject, signals: Gathered) -> tuple[bool, bool, str]:
+        link = signals[LinkKey(subject.src or "", subject.dst or "", subject.path or "")]
+        return not self._findings.is_open(subject), link.idle_ack_s is None, subject.src or ""
 
     # ── Out ──
 
@@ -143,4 +139,5 @@ def _candidate(key: LinkKey, weighed: Weighed, link: LinkSignals) -> Candidate:
         against=weighed.against,
         next=rule.next,
         experiments=rule.experiments,
+        both_ways=rule.both_ways,
     )

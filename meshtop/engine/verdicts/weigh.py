@@ -46,6 +46,7 @@ class Rule(NamedTuple):
     next: tuple[str, ...]
     experiments: tuple[ExperimentKind, ...] = ()
     most: float = MOST  # the confidence that this evidence alone can give
+    both_ways: bool = False  # it shows in both directions of a pair alike, and is said of one
 
 
 class Weighed(NamedTuple):

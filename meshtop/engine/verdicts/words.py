@@ -21,9 +21,7 @@ def _times(value: float | None) -> str:
 
 def say_loss(s: LinkSignals) -> str:
     if s.data_segs < ENOUGH_SEGS:
-        return (
-            f"{_pair(s)}: {s.small_lost + s.full_lost} of {s.small_decided + s.full_decided} pings are lost on the way"
-        )
+        return f"{_pair(s)}: {s.pair_lost} of {s.pair_decided} pings are lost on the way, there or back"
     return f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are lost on the way, and no queue grows"
 
 
@@ -73,6 +71,10 @@ def say_receiver(s: LinkSignals) -> str:
 
 def say_sender(s: LinkSignals) -> str:
     return f"{_pair(s)}: the send buffer on {s.key.src} is the limit {_pct(100 * (s.sndbuf_share or 0))} of the time"
+
+
+def say_in_flight(s: LinkSignals) -> str:
+    return f"{_pair(s)}: {s.key.src} never has more on its way than its send buffer or its application gives"
 
 
 def say_app(s: LinkSignals) -> str:

@@ -1,0 +1,131 @@
+"""Every cause has a recording of a real lab in which it is found, and one that looks like it in which it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from meshtop.engine.verdicts.rules import RULES
+
+SURE = 0.7
+
+
+class Case(NamedTuple):
+    code: str
+    found_in: str
+    subject: str
+    not_in: str  # what could be taken for it
+
+
+CASES = (
+    Case("loss", "loss", "e>a vpn", "reorder"),
+    Case("reordering", "reorder", "e>a vpn", "loss"),
+    Case("policer", "udp-policed", "e>a vpn", "loss"),
+    Case("pmtu-blackhole", "mtu-blackhole", "e>a vpn", "blackout"),
+    Case("blackout", "blackout", "e>a vpn", "mtu-blackhole"),
+    Case("bufferbloat", "bufferbloat", "e>a vpn", "full-lines"),
+    Case("tcp-over-tcp", "tcp-over-tcp", "b>a vpn", "bufferbloat"),
+    Case("receiver-limited", "receiver-slow", "e>a vpn", "bufferbloat"),
+    Case("sender-limited", "sender", "e>a vpn", "receiver-slow"),
+    Case("loss", "ping-loss", "a>e vpn", "healthy"),  # by pings alone
+    Case("app-limited", "app-limited", "e>a vpn", "receiver-slow"),
+    Case("ack-path-loss", "ack-loss", "e>a vpn", "loss"),
+    Case("overlay-only", "miku", "e>a vpn", "bufferbloat"),
+    Case("node-wide", "node-down", "d", "blackout"),
+    Case("unreachable", "unreachable", "d", "node-down"),
+)
+
+
+def test_no_rule_is_without_a_recording() -> None:
+    assert {rule.code for rule in RULES} <= {case.code for case in CASES}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code}-{case.found_in}")
+def test_it_is_found_where_it_is(case: Case, replay: Callable) -> None:
+    told = replay(case.found_in)
+    found = [f for f in told if (f.code, f.node or f"{f.src}>{f.dst} {f.path}") == (case.code, case.subject)]
+    assert found, sorted(told.codes(above_info=False))
+    assert max(f.confidence for f in found) >= SURE
+    assert all(f.evidence and f.next for f in found)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code}-{case.found_in}")
+def test_it_is_not_found_where_something_else_is(case: Case, replay: Callable) -> None:
+    assert case.code not in {code for code, _ in replay(case.not_in).codes(above_info=False)}
+
+
+@pytest.mark.parametrize("name", ["healthy", "app-limited", "full-lines"])
+def test_what_is_well_is_left_alone(name: str, replay: Callable) -> None:
+    """Flows that are paced, applications that rest, lines that bulk copies fill: none of it is trouble."""
+    assert replay(name).codes() == set()
+
+
+def test_the_case_of_the_beginning(replay: Callable) -> None:
+    """Ping is clean, TCP is sick, the line below is well: it is the overlay, and this is why."""
+    told = replay("miku")
+    findings = {(f.code, f.src, f.dst): f for f in told.open}
+    comparison = findings["overlay-only", "e", "a"]
+    assert "it is the overlay" in comparison.summary
+    below = {each.what: each.value for each in comparison.evidence}
+    assert below["underlay TCP retransmitted"] < 1.5
+    mechanism = findings["reordering", "e", "a"]
+    assert "8 TCP connections" in mechanism.summary
+    assert not {code for code, _ in told.codes()} & {"policer", "loss"}
+
+
+def test_a_tunnel_that_nobody_named_is_found_by_its_bytes(replay: Callable, unnamed: Callable) -> None:
+    told = replay("miku", unnamed)
+    assert {("overlay-only", "e>a vpn"), ("reordering", "e>a vpn"), ("tcp-over-tcp", "e>a vpn")} <= told.codes()
+    assert "8 TCP connections" in next(f for f in told.open if f.code == "tcp-over-tcp").summary
+
+
+def test_a_copy_that_moves_as_much_as_the_overlay_is_no_tunnel(replay: Callable, unnamed: Callable) -> None:
+    codes = {code for code, _ in replay("udp-policed", unnamed).codes()}
+    assert "policer" in codes
+    assert "tcp-over-tcp" not in codes
+
+
+def test_a_node_that_is_gone_is_said_once(replay: Callable) -> None:
+    told = replay("node-down")
+    assert told.codes() == {("node-wide", "d")}
+
+
+def test_a_lossy_line_is_said_once(replay: Callable) -> None:
+    """Pings alone, of which each link loses its own few at its own time."""
+    assert replay("site-loss").codes() == {("node-wide", "e")}
+
+
+def test_lost_pings_are_said_once_a_pair(replay: Callable) -> None:
+    told = replay("ping-loss").codes()
+    assert {code for code, _ in told} == {"loss", "overlay-only"}
+    assert len(told) == 2
+
+
+def test_two_edges_are_compared_by_their_legs(replay: Callable) -> None:
+    """What goes over the tunnel from e to d crosses its hub: the line below is e to a, then a to d."""
+    told = replay("legs")
+    comparison = next(f for f in told.open if (f.code, f.src, f.dst) == ("overlay-only", "e", "d"))
+    assert "by each leg" in comparison.summary
+    assert {code for code, about in told.codes() if about.endswith("public")} == set()
+
+
+def test_an_outage_is_said_once_a_pair(replay: Callable) -> None:
+    assert {about for code, about in replay("blackout").codes() if code == "blackout"} == {"e>a vpn"}
+
+
+def test_findings_do_not_flicker(replay: Callable) -> None:
+    for name in ("miku", "udp-policed", "blackout", "loss"):
+        told = replay(name)
+        opened = [f.id for f in told if f.phase == "open"]
+        assert len(opened) == len(set(opened))
+        assert len({(f.code, f.src, f.dst, f.path) for f in told if f.phase == "open"}) == len(opened)
+        assert len(told) < 25
+
+
+def test_two_nodes_alone_are_enough(replay: Callable) -> None:
+    """Most of these recordings have the two ends and nobody else: no rule needs the rest of the mesh."""
+    told = replay("loss")
+    assert len(told.engine.view(told.last_at).mesh.nodes) == 2
+    assert ("loss", "e>a vpn") in told.codes()
