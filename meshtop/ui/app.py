@@ -269,6 +269,7 @@ class MeshtopApp(Acting):
         if self.choices.pair is None:
             self.say("There is no link to show.")
         else:
+            self.choices.picked = True  # what is looked at closely is not exchanged for a worse one
             await self._open(LinkScreen)
 
     async def action_node_screen(self) -> None:
@@ -280,7 +281,8 @@ class MeshtopApp(Acting):
 
     async def open_link(self, key: LinkKey, at: float | None = None) -> None:
         """The link's screen; ``at``: as of then (operator's UTC), as far as that is kept."""
-        self.choices.pair, self.choices.path, self.choices.all_paths = (key.src, key.dst), key.path, False
+        self.choices.pick(key.src, key.dst)
+        self.choices.path, self.choices.all_paths = key.path, False
         if at is not None:
             self.look_at(at)
         await self._open(LinkScreen)

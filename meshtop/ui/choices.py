@@ -17,6 +17,7 @@ class Choices:
 
     metric: MetricName = "rtt"
     pair: tuple[NodeName, NodeName] | None = None
+    picked: bool = False  # by the operator; until then the worst pair is the one that is looked at
     path: PathName | None = None
     all_paths: bool = False
     node: NodeName | None = None  # of the node screen
@@ -55,21 +56,30 @@ class Choices:
             self.all_paths = True
 
     def settle(self, scene: Scene) -> None:
-        """Before the operator chose a pair, choose the worst one, else the first."""
+        """Before the operator chose a pair, the worst one is chosen, else the first. One that is in trouble is kept as
+        long as it is: what is looked at does not change from under who reads it."""
         names = [node.name for node in scene.view.mesh.nodes]
-        if self.pair is not None and set(self.pair) <= set(names):
+        known = self.pair is not None and set(self.pair) <= set(names)
+        if known and (self.picked or scene.view.past or self._in_trouble(scene)):
             return
         worst = scene.worst_first[0] if scene.worst_first else None
         if worst is not None and worst.state in TROUBLE:
             self.pair = (worst.link.src, worst.link.dst)
-        elif len(names) >= 2:
+        elif len(names) >= 2 and not known:
             self.pair = (names[0], names[1])
+
+    def pick(self, src: NodeName, dst: NodeName) -> None:
+        self.pair, self.picked = (src, dst), True
+
+    def _in_trouble(self, scene: Scene) -> bool:
+        return any(shown.state in TROUBLE for key, shown in scene.links.items() if (key.src, key.dst) == self.pair)
 
     def move(self, scene: Scene, rows: int, columns: int) -> None:
         """One step in the matrix; the diagonal, where no link is, is stepped over."""
         names = [node.name for node in scene.view.mesh.nodes]
         if self.pair is None or len(names) < 2:
             return
+        self.picked = True
         row, column = (names.index(name) for name in self.pair)
         row, column = row + rows, column + columns
         if row == column:
@@ -83,4 +93,4 @@ class Choices:
         if not distinct:
             return
         place = distinct.index(self.pair) if self.pair in distinct else -step
-        self.pair = distinct[min(max(place + step, 0), len(distinct) - 1)]
+        self.pick(*distinct[min(max(place + step, 0), len(distinct) - 1)])

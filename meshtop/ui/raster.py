@@ -20,6 +20,7 @@ from meshtop.ui.theme import Palette
 LABEL = 6  # cells of a label with the blank behind it
 
 _UPPER, _LOWER = 2, 1
+_FULL = 8  # eighths
 # Braille dots (Unicode 28xx) of a cell by its four rows from the bottom, left and right.
 _DOTS = ((0x40, 0x80), (0x04, 0x20), (0x02, 0x10), (0x01, 0x08))
 _BRAILLE = 0x2800
@@ -98,7 +99,7 @@ def _block(grid: list[list[_Cell]], place: int, curve: Curve, scale: Scale, look
             continue
         high = scale.place(values[1], halves)
         if curve.filled and place == 0:
-            _fill(grid, column, scale.place(values[1], 8 * look.rows) + 1 if values[1] > scale.low else 0)
+            _fill(grid, column, scale.place(values[1], _FULL * look.rows) + 1 if values[1] > scale.low else 0)
             continue
         low = high if curve.filled else scale.place(values[0], halves)
         for half in range(low, high + 1):
@@ -111,7 +112,7 @@ def _block(grid: list[list[_Cell]], place: int, curve: Curve, scale: Scale, look
 def _fill(grid: list[list[_Cell]], column: int, level: int) -> None:
     for row in range(len(grid)):
         cell = grid[len(grid) - 1 - row][column]
-        cell.level = min(max(level - 8 * row, 0), 8)
+        cell.level = min(max(level - _FULL * row, 0), _FULL)
 
 
 def _dot(grid: list[list[_Cell]], place: int, curve: Curve, scale: Scale, look: Look) -> None:
@@ -146,9 +147,9 @@ def _sign_of(cell: _Cell, curves: Sequence[Curve], look: Look, braille: bool) ->
     if braille:
         dots = first | second
         return (chr(_BRAILLE | dots) if dots else ""), curves[0 if first else -1].style
-    if (first or cell.level) and second:
+    if (first or cell.level == _FULL) and second:
         return glyphs.both, look.palette.bold
-    if cell.level:
+    if cell.level:  # how high it stands says more than that the other is about there, too
         return glyphs.bars[cell.level - 1], curves[0].style
     if first:
         return glyphs.solid[first - 1], curves[0].style

@@ -150,7 +150,7 @@ class LinkScreen(ChartScreen):
     def action_reverse(self) -> None:
         pair = self.meshtop.choices.pair
         if pair is not None:
-            self.meshtop.choices.pair = (pair[1], pair[0])
+            self.meshtop.choices.pick(pair[1], pair[0])
             self._first_flow = 0
             self.meshtop.repaint()
 

@@ -171,5 +171,5 @@ class OverviewScreen(SceneScreen):
         self.meshtop.repaint()
 
     def on_link_picked(self, picked: LinkPicked) -> None:
-        self.meshtop.choices.pair = (picked.src, picked.dst)
+        self.meshtop.choices.pick(picked.src, picked.dst)
         self.meshtop.repaint()
