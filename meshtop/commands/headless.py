@@ -40,7 +40,7 @@ async def snapshot(
             await asyncio.sleep(window_s)
         state = monitor.snapshot(window_s)
         if pictures is not None:
-            await write_beside(monitor.view(), pictures)
+            await write_beside(monitor.view(), pictures, monitor)
         return state
 
     state = await beside(monitor, collect())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import click
 import msgspec
 
-from meshtop.engine.snapshot import View
-from meshtop.model import Mesh
+from meshtop.engine.snapshot import FlowView, TrailPoint, View
+from meshtop.model import LinkKey, Mesh, NodeName
 
 if TYPE_CHECKING:
     from meshtop.ui.screenshot import Picture
@@ -54,12 +54,42 @@ def check(asked: Wanted, mesh: Mesh) -> None:
             raise click.UsageError(f"--{kind}: {file.parent} is no folder")
 
 
-def write(view: View, asked: Wanted) -> None:
+class Kept(Protocol):
+    """What a screen may ask for beside the view. The engine and the monitor."""
+
+    def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]: ...
+
+    def flows(self, node: NodeName, link: LinkKey | None = None) -> tuple[FlowView, ...]: ...
+
+
+class Taken:
+    """A copy of what is kept, for another thread while the original goes on."""
+
+    def __init__(self, view: View, kept: Kept) -> None:
+        self._trails = {link.key: kept.trail(link.key) for link in view.snapshot.links}
+        self._flows = {node.name: kept.flows(node.name) for node in view.mesh.nodes}
+
+    def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]:
+        return self._trails.get(key, ())
+
+    def flows(self, node: NodeName, link: LinkKey | None = None) -> tuple[FlowView, ...]:
+        return tuple(flow for flow in self._flows.get(node, ()) if link is None or flow.link == link)
+
+
+def write(view: View, asked: Wanted, kept: Kept) -> None:
     """Draw ``view`` and write the files that are asked for; beside an SVG or PNG always its text. For a thread, or
     where no event loop runs. Raises a usage error where a file cannot be written."""
     from meshtop.ui import screenshot
 
-    picture = screenshot.draw(view, asked.view, asked.size, theme=asked.theme, theme_dir=asked.theme_dir)
+    picture = screenshot.draw(
+        view,
+        asked.view,
+        asked.size,
+        theme=asked.theme,
+        theme_dir=asked.theme_dir,
+        trail=kept.trail,
+        flows=kept.flows,
+    )
     for file, content in _contents(picture, asked).items():
         try:
             file.write_bytes(content)
@@ -68,9 +98,9 @@ def write(view: View, asked: Wanted) -> None:
         click.echo(f"meshtop: wrote {file}", err=True)
 
 
-async def write_beside(view: View, asked: Wanted) -> None:
+async def write_beside(view: View, asked: Wanted, kept: Kept) -> None:
     """The same from an event loop, which goes on meanwhile."""
-    await asyncio.to_thread(write, view, asked)
+    await asyncio.to_thread(write, view, asked, Taken(view, kept))
 
 
 def _contents(picture: Picture, asked: Wanted) -> dict[Path, bytes]:

@@ -30,7 +30,7 @@ def snapshot(file: Path, window_s: float, *, as_json: bool, pictures: Wanted | N
             pass
         _note_incomplete(reader)
         if pictures is not None:
-            write(msgspec.structs.replace(engine.view(reader.last_at), replay=True), pictures)
+            write(msgspec.structs.replace(engine.view(reader.last_at), replay=True), pictures, engine)
         if as_json or pictures is None:
             written = show(fd, engine.snapshot(reader.last_at, window_s), reader.header.mesh, as_json=as_json)
     return FINE if written is None else written

@@ -15,7 +15,7 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from meshtop.burst import BurstPlan, BurstRequest
-from meshtop.engine.snapshot import TrailPoint, View
+from meshtop.engine.snapshot import FlowView, TrailPoint, View
 from meshtop.model import Command, LinkKey, Mesh, NodeName, RunExperiment
 from meshtop.ui.picture.grid import Grid, grid_of
 from meshtop.ui.picture.svg import svg
@@ -80,10 +80,12 @@ class Still:
         view: View,
         trail: Callable[[LinkKey], tuple[TrailPoint, ...]] | None = None,
         past: Callable[[float], View | None] | None = None,
+        flows: Callable[[NodeName, LinkKey | None], tuple[FlowView, ...]] | None = None,
     ) -> None:
         self._view = view
         self._trail = trail
         self._past = past
+        self._flows = flows
 
     def view(self) -> View:
         return self._view
@@ -100,8 +102,8 @@ class Still:
     def past(self, at: float) -> View | None:
         return None if self._past is None else self._past(at)
 
-    def flows(self, node: NodeName, link: LinkKey | None = None) -> tuple[Any, ...]:
-        return ()
+    def flows(self, node: NodeName, link: LinkKey | None = None) -> tuple[FlowView, ...]:
+        return () if self._flows is None else self._flows(node, link)
 
     def plan_burst(self, request: BurstRequest) -> BurstPlan:
         raise ValueError("a picture starts no burst")
@@ -133,6 +135,7 @@ async def drawn(
     theme_dir: Path | None = None,
     trail: Callable[[LinkKey], tuple[TrailPoint, ...]] | None = None,
     past: Callable[[float], View | None] | None = None,
+    flows: Callable[[NodeName, LinkKey | None], tuple[FlowView, ...]] | None = None,
 ) -> Picture:
     """``view`` as the screen ``name`` shows it in a terminal of ``size`` columns and lines. Raises NoSuchView."""
     from meshtop.ui import glyphs
@@ -140,7 +143,7 @@ async def drawn(
 
     check_name(name, view.mesh)
     app = MeshtopApp(
-        Still(view, trail, past), theme=theme, theme_dir=theme_dir, ascii=False, ticks=lambda: 0.0, still=True
+        Still(view, trail, past, flows), theme=theme, theme_dir=theme_dir, ascii=False, ticks=lambda: 0.0, still=True
     )
     if app.theme_file.glyph_set == "ascii":
         app.glyphs = glyphs.ASCII
