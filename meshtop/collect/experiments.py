@@ -94,6 +94,10 @@ class Experiments:
     def plan(self, command: RunExperiment) -> ExperimentPlan:
         """What it would send. Raises ValueError with plain words for what cannot be done."""
         made = experiments.plan(command, self._mesh)
+        ends = (made.src, made.dst) if made.bursts else (made.src,)
+        for node in ends:
+            if self._sessions(node) is None:
+                raise ValueError(f"there is no session with {node}; see that node's state for why")
         for step in made.bursts:
             self._bursts.plan(step.request)
         return made
@@ -146,8 +150,6 @@ class Experiments:
         if self._task is not None and not self._task.done():
             raise ValueError("an experiment is running; wait for it, or end it first")
         plan = self.plan(command)
-        if self._sessions(command.src) is None:
-            raise ValueError(f"there is no session with {command.src}; see that node's state for why")
         self._number += 1
         record = ExperimentRecord(
             id=f"x{self._number}",

@@ -220,13 +220,13 @@ class _Front:
 
 
 def chosen(found: Iterable[FindingView], pair: Pair) -> list[tuple[ExperimentKind, PathName]]:
-    """What the findings above info ask for, each once; the cheap ones where there are none."""
+    """What the findings above info ask for, each once; the cheap ones where that is nothing."""
     wanted: dict[tuple[ExperimentKind, PathName], None] = {}
     serious = [each for each in found if each.severity != "info"]
     for finding in serious:
         for kind in finding.experiments:
             wanted[kind, finding.path or pair.first] = None
-    if not serious:
+    if not wanted:
         wanted = {(kind, pair.first): None for kind in CHEAP}
     once: dict[tuple[ExperimentKind, PathName], None] = {}
     compared = False

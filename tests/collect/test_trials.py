@@ -140,7 +140,7 @@ class Bench:
         self.told: list[ExperimentTold] = []
         self.over = asyncio.Event()
         self.said: list[str] = []
-        self.sessions: dict[str, PingNode] = {"e": self.node}
+        self.sessions: dict[str, PingNode] = {"e": self.node, "a": PingNode()}
         self.experiments = Experiments(MESH, self.sessions.get, self.queue, Clock(), self.tell, self.said.append)
 
     def tell(self, event: ExperimentTold) -> None:
@@ -306,6 +306,13 @@ async def test_without_a_session_nothing_begins(bench: Bench) -> None:
     with pytest.raises(ValueError, match="no session with e"):
         await bench.run("probe-sizes")
     assert bench.told == []
+
+
+async def test_pings_need_no_session_with_who_answers(bench: Bench) -> None:
+    del bench.sessions["a"]
+    assert (await bench.run("probe-sizes")).state == "done"
+    with pytest.raises(ValueError, match="no session with a"):
+        await bench.run("paths")
 
 
 async def test_a_replay_has_no_experiments() -> None:
