@@ -48,6 +48,7 @@ LOSS = Rule(
         Sign("seconds with retransmissions", "steady_share", ">=", 0.6, 0.5, 1.5, contra=0.4),
         Sign("chance of so few lost pings, were loss blind", "blind_chance", ">=", 0.05, 0.0, 1.5, contra=0.05),
         Sign("goodput's spread over its mean", "heavy_spread", ">=", 0.06, 0.0, 2.0),
+        Sign("lumps of retransmissions, over chance", "clustering", "<", 2.0, 0.2, 2.0, contra=2.5),
         Sign("UDP lost at half rate", "tried.udp_loss_pct", ">", 0.5, 1.5, 2.0, unit="%"),
         Sign("tunnel's transport", "outer", "=", "udp", 0.0, 1.5, expected="not tcp, which loses nothing"),
         Sign("line in use", "line_use", "<", 0.9, 0.2, 0.8, contra=0.95),
@@ -107,10 +108,12 @@ REORDERING = Rule(
 
 POLICER = Rule(
     code="policer",
-    prior=-1.3,
+    prior=-1.8,
     signs=(
         _ENOUGH,
-        Sign("retransmitted, at least", "retrans_floor_pct", ">", 3.0, 0.3, needed=True, unit="%"),
+        Sign("retransmitted, at least", "retrans_floor_pct", ">", 1.0, 0.3, needed=True, unit="%"),
+        Sign("retransmitted, at least", "retrans_floor_pct", ">", 3.0, 0.5, unit="%"),
+        Sign("lumps of retransmissions, over chance", "clustering", ">", 2.5, 1.4, 1.5, contra=2.0),
         Sign("needless by DSACK", "dsack_share", "<", 0.25, 0.0, needed=True),
         Sign("needless by DSACK", "dsack_share", "<", 0.1, 0.4, 1.0),
         Sign("srtt/minrtt", "queue", "<=", 1.7, 0.2, needed=True),

@@ -44,6 +44,9 @@ class LinkSignals:
     goodput_bps: float | None = None
     goodput_spread: float | None = None  # standard deviation of one-second goodput over its mean
     heavy_spread: float | None = None  # the same, where the path sets the pace and loses three percent and more
+    clustering: float | None = (
+        None  # variance of retransmissions by the second over what chance would have: 1 is chance
+    )
     idle_ack_s: float | None = None  # since anything was acknowledged, while data waits
     busy_share: float | None = None  # of the time of the flows that were there
     rwnd_share: float | None = None  # of the busy time
