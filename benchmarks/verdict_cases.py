@@ -53,7 +53,7 @@ def all_names() -> list[str]:
 def case(name: str, seed: int) -> Case:
     """Raises ScenarioError. The cases beside the scenarios are the same with every seed but for its chances."""
     if (extra := extras().get(name)) is not None:
-        return Case(extra.scenario, seed, extra.sick, nat=extra.nat, named=extra.named)
+        return Case(extra.scenario, seed, extra.sick, ground=extra.ground, nat=extra.nat, named=extra.named)
     made = Case(Scenario.load(name), seed, _SICK.get(name, ("e", "a")), once=name == "node-down")
     return made if seed % 2 else _varied(made)
 

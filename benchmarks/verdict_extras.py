@@ -11,12 +11,13 @@ from meshtop.lab.scenario import Codes, Endpoint, FaultAt, Scenario, Traffic
 
 class Extra(NamedTuple):
     """``sick`` as in ``verdict_cases.Case``; ``nat``: sites that nobody can dial on the public network; ``named``:
-    whether the configuration names the tunnel's ports."""
+    whether the configuration names the tunnel's ports; ``ground``: what is in force before anybody watches."""
 
     scenario: Scenario
     sick: tuple[str, ...] = ()
     nat: tuple[str, ...] = ()
     named: bool = True
+    ground: tuple[FaultAt, ...] = ()
 
 
 def _store(on: str, path: str = "vpn") -> Traffic:
@@ -31,7 +32,12 @@ def _copies(on: str, to: str, count: int, rate: str = "", path: str = "vpn") -> 
 
 
 def _quiet(
-    name: str, summary: str, *traffic: Traffic, faults: tuple[FaultAt, ...] = (), overlay: str = "direct"
+    name: str,
+    summary: str,
+    *traffic: Traffic,
+    ground: tuple[FaultAt, ...] = (),
+    faults: tuple[FaultAt, ...] = (),
+    overlay: str = "direct",
 ) -> Extra:
     return Extra(
         Scenario(
@@ -43,7 +49,8 @@ def _quiet(
             traffic=traffic,
             faults=faults,
             codes=Codes(silent=True),
-        )
+        ),
+        ground=ground,
     )
 
 
@@ -63,21 +70,28 @@ def extras() -> dict[str, Extra]:
             "Bulk TCP over 320 ms.",
             _store("a"),
             _copies("e", "a", 2),
-            faults=(_below("delay", "150ms"),),
+            ground=(_below("delay", "150ms"),),
+        ),
+        _quiet(
+            "detour",
+            "The way becomes 100 ms longer while little is sent: no queue.",
+            _store("a"),
+            _copies("e", "a", 2, "3M"),
+            faults=(FaultAt(target="e:a", kind="delay", value="50ms", at_s=8.0),),
         ),
         _quiet(
             "jitter",
             "Delays vary by 20 ms.",
             _store("a"),
             _copies("e", "a", 2, "5M"),
-            faults=(_below("jitter", "20ms"),),
+            ground=(_below("jitter", "20ms"),),
         ),
         _quiet(
             "duplicates",
             "One packet in a hundred arrives twice.",
             _store("a"),
             _copies("e", "a", 2, "5M"),
-            faults=(_below("duplicate", "1"),),
+            ground=(_below("duplicate", "1"),),
         ),
         Extra(
             Scenario(
