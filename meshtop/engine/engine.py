@@ -377,7 +377,7 @@ class Engine:
         """All that is kept of a link, oldest first; nothing of one that is not there."""
         record = self._nodes.get(key.src)
         link = record.links.get(key) if record is not None else None
-        return link.history.points() if link is not None else ()
+        return link.history.all_points() if link is not None else ()
 
     def past(self, at: float, now: View) -> View | None:
         """The mesh as it was at ``at``; ``now`` is the view of this moment. None where nothing is kept of then."""

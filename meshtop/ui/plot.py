@@ -6,6 +6,7 @@ while the chart moves on. Nothing is joined over what was not measured, or over 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import floor
@@ -62,6 +63,11 @@ class TimeAxis:
 
 def begin(point: TrailPoint) -> float:
     return point.at - (point.interval_s or _DEFAULT_INTERVAL_S)
+
+
+def since(points: Sequence[TrailPoint], start_s: float) -> Sequence[TrailPoint]:
+    """Those that end after that moment."""
+    return points[bisect_right(points, start_s, key=lambda point: point.at) :]
 
 
 def ranges(
@@ -126,16 +132,21 @@ def columns_where(points: Iterable[TrailPoint], axis: TimeAxis, holds: Callable[
     return {column for point in points if holds(point) for column in axis.covered(begin(point), point.at)}
 
 
-def activity(points: Sequence[TrailPoint], axis: TimeAxis, stalls: Spans, now_s: float) -> list[StripState | None]:
+def due_until(trail: Sequence[TrailPoint], now_s: float) -> float:
+    """Up to when something should have been told by now."""
+    interval_s = trail[-1].interval_s or _DEFAULT_INTERVAL_S
+    return min(max(trail[-1].at, now_s - _NOT_DUE_S - 2 * interval_s), now_s)
+
+
+def activity(trail: Sequence[TrailPoint], axis: TimeAxis, stalls: Spans, now_s: float) -> list[StripState | None]:
     """What the flows did in each column, the worst of it. None where nothing was to be known: before the first
     measurement, and where it cannot have been told yet."""
     levels = [-1] * axis.columns
-    if points:
-        interval_s = points[-1].interval_s or _DEFAULT_INTERVAL_S
-        due_s = max(points[-1].at, now_s - _NOT_DUE_S - 2 * interval_s)
-        for column in axis.covered(begin(points[0]), min(due_s, now_s)) if due_s > axis.start_s else ():
+    if trail:
+        due_s = due_until(trail, now_s)
+        for column in axis.covered(begin(trail[0]), due_s) if due_s > axis.start_s else ():
             levels[column] = 0
-    for point in points:
+    for point in since(trail, axis.start_s):
         if point.retrans is None and point.tx_bps is None:
             continue
         level = 3 if point.retrans else 2 if point.tx_bps or point.segments else 1

@@ -51,9 +51,16 @@ class ChartLook:
 class LinkCharts(Canvas):
     """Draws itself from a scene; nothing in it is joined over what was not measured."""
 
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._content: object = None  # all that the last drawing was made of
+
     def draw(self, scene: Scene, look: ChartLook, plan: LinkPlan, width: int, glyphs: Glyphs, palette: Palette) -> None:
         drawing = _Drawing(scene, look, plan, width, glyphs, palette)
-        self.show([line.strip(width) for line in drawing.lines()])
+        content = drawing.content()
+        if content != self._content:  # several paints show the same columns: news are of other links most of the time
+            self._content = content
+            self.show([line.strip(width) for line in drawing.lines()])
 
 
 def chart_columns(width: int) -> int:
@@ -99,7 +106,7 @@ class _Drawing:
     def trails(self) -> Mapping[LinkKey, Sequence[TrailPoint]]:
         """Of what is shown, and a little of before, which may hold on into it."""
         since = self.axis.start_s - self._hold_s
-        return {key: [p for p in self.scene.trail(key) if p.at > since] for key in self.look.keys}
+        return {key: plot.since(self.scene.trail(key), since) for key in self.look.keys}
 
     @property
     def _hold_s(self) -> float:
@@ -109,6 +116,19 @@ class _Drawing:
     @property
     def _cursor(self) -> int | None:
         return self.axis.column(self.look.cursor_s) if self.look.cursor_s is not None else None
+
+    def content(self) -> object:
+        """Equal for drawings that would be equal."""
+        view, links = self.scene.view, [self.scene.links.get(key) for key in self.look.keys]
+        whole = [self.scene.trail(key) for key in self.look.keys]
+        return (
+            self.plan, self.width, self.glyphs.name, self.palette,
+            self.axis, self.look.keys, self.look.scale, self.look.braille, self.look.cursor_s,
+            [(trail, self.axis.column(plot.due_until(trail, self.look.end_s))) for trail in whole if trail],
+            [(stall.id, stall.end) for stall in view.stalls if (stall.src, stall.dst, stall.path) in self.look.keys],
+            view.marks, [(burst.id, burst.started, burst.ended) for burst in view.bursts],
+            [shown.link.rtt_baseline_ms for shown in links if shown is not None],
+        )  # fmt: skip
 
     def style(self, key: LinkKey) -> Style:
         return self.palette.series["underlay" if self.look.keys.index(key) else "overlay"]
@@ -214,7 +234,7 @@ class _Drawing:
             for stall in self.scene.view.stalls
             if (stall.src, stall.dst, stall.path) == key
         ]
-        cells = plot.activity(self.trails[key], self.axis, stalls, self.look.end_s)
+        cells = plot.activity(self.scene.trail(key), self.axis, stalls, self.look.end_s)
         return strips.draw(self._row(key.path, key), cells, self.glyphs, self.palette)
 
     def _open_until(self, key: LinkKey) -> float:
