@@ -17,6 +17,7 @@ _ONLY_ON = {
     "browse": "screens that show a pair", "lists": "screens with a list", "charts": "the link and node screens",
     "overview": "the overview", "link": "the link screen", "node": "the node screen", "log": "the log",
     "stalls": "the stalls screen", "diagnosis": "the diagnosis", "burst": "the bursts screen",
+    "run": "the screen of `meshtop run`",
 }  # fmt: skip
 _MOVING = ("up", "down", "left", "right", "pageup", "pagedown")
 

@@ -28,7 +28,7 @@ DIALOGS: frozenset[Scope] = frozenset({"dialog", "ask", "choose", "form", "palet
 HEADINGS: Mapping[Scope, str] = {
     "everywhere": "Everywhere", "browse": "Where a pair is shown", "lists": "Lists", "overview": "Overview",
     "charts": "Charts: link and node", "link": "Link", "node": "Node", "stalls": "Stalls", "diagnosis": "Diagnosis",
-    "burst": "Bursts", "log": "Log",
+    "burst": "Bursts", "log": "Log", "run": "Beside a command",
 }  # fmt: skip
 # By screen the scopes whose keys are live on it. A dialog takes the keyboard for itself.
 SCREENS: Mapping[str, frozenset[Scope]] = {
