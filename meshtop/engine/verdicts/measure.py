@@ -185,6 +185,8 @@ def _delay(signals: LinkSignals, cells: list[Cell], group: Group) -> None:
     if signals.srtt_ms is not None and signals.minrtt_ms:
         signals.tcp_inflation = signals.srtt_ms / signals.minrtt_ms
         added_ms = signals.tcp_added_ms = signals.srtt_ms - signals.minrtt_ms
+        if known:
+            signals.own_inflation = signals.srtt_ms / min(known)
         signals.queue = signals.tcp_inflation if added_ms >= _HOST_MS else 1.0
         if added_ms >= MIN_BLOAT_MS:
             signals.bloat = max(signals.tcp_inflation / _BLOAT, added_ms / _BLOAT_MS)

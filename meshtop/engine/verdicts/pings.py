@@ -12,6 +12,8 @@ from meshtop.engine.verdicts.tally import RETRANS, SEGS, Group
 PINGS_S = 30.0
 _RTT_S = 5.0  # pings of the last seconds: a queue that has come or gone is to be seen at once
 _FULL_PINGS_S = 20.0  # they come every five seconds
+# How still a longer round trip stands: over so long, with so many pings, where so much is added.
+_WANDER_S, _ENOUGH_LATELY, _TELLING_MS = 8.0, 5, 20.0
 # Fewer pings than this would hardly have met any loss.
 _ENOUGH_PINGS = 8
 # Segments in a second whose lost share says something of that second.
@@ -35,6 +37,9 @@ def take_pings(signals: LinkSignals, record: NodeRecord, link: LinkRecord, now: 
     if signals.rtt_ms is not None and signals.baseline_ms:
         signals.rtt_inflation = signals.rtt_ms / signals.baseline_ms
         signals.rtt_added_ms = signals.rtt_ms - signals.baseline_ms
+        lately = link.small.tally(now - _WANDER_S, now)[0]
+        if signals.rtt_added_ms >= _TELLING_MS and len(lately) >= _ENOUGH_LATELY:
+            signals.rtt_wander = (max(lately) - min(lately)) / signals.rtt_added_ms
     if signals.rtt_ms and signals.full_rtt_ms is not None:
         signals.size_ratio = signals.full_rtt_ms / signals.rtt_ms
     running = record.boot.pings(link.key) if record.boot is not None else ()

@@ -39,6 +39,7 @@ class LinkSignals:
     minrtt_ms: float | None = None
     tcp_inflation: float | None = None
     tcp_added_ms: float | None = None
+    own_inflation: float | None = None  # against what the flows themselves have seen of the path
     queue: float | None = None  # the inflation, where what is added is more than an odd wait in a host
     bloat: float | None = None  # how far beyond the limit of what a queue may add: 1 is just there
     goodput_bps: float | None = None
@@ -68,6 +69,7 @@ class LinkSignals:
     baseline_ms: float | None = None
     rtt_inflation: float | None = None
     rtt_added_ms: float | None = None
+    rtt_wander: float | None = None  # by how much pings vary, of what is added to them: a queue is never still
     full_rtt_ms: float | None = None
     size_ratio: float | None = None  # full-size round trip over the small one
     silence_s: float | None = None  # since the last answer at either size, while pings were sent
