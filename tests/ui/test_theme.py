@@ -110,6 +110,17 @@ def test_states_stay_apart_for_every_kind_of_sight(name: str, sight: str) -> Non
     assert distance(series["overlay"], series["underlay"], sight) >= LEAST_DISTANCE[sight]
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_dialogs_can_be_read_on_theirs(name: str) -> None:
+    theme = SHIPPED[name]
+    ground, made = theme.base.panel, palette(theme)
+    assert ground is not None
+    for style in (made.text, made.bold, made.dim, made.key, made.title, made.cursor, made.chosen):
+        assert contrast(style.color.name, ground) >= LEAST_TEXT_CONTRAST
+    for state in ("degraded", "lossy"):  # what warns of a burst
+        assert contrast(theme.status[state], ground) >= LEAST_CONTRAST
+
+
 def test_mono_has_no_hue_and_still_tells_old_from_well() -> None:
     theme = SHIPPED["mono"]
     for colour in (*theme.status.values(), *theme.series.values()):
