@@ -452,7 +452,8 @@ class BaselinesKnown(Value, frozen=True, kw_only=True):
 
 
 class BurstTold(Value, frozen=True, kw_only=True):
-    """How far a burst is. ``phase`` as in `meshtop stream`; the record is whole each time, ``raw`` only in the last."""
+    """How far a burst is. ``phase`` as in `meshtop stream`; an ``interval`` has the newest one alone, ``raw`` is only in
+    the last."""
 
     at: float
     phase: Literal["queued", "started", "interval", "closed"]

@@ -30,7 +30,10 @@ CONNECT_S = 8.0  # three SYNs, at 0, 1, 3 and 7 s
 MUTE_S = 12.0  # a client that has said nothing by then, with a server that nobody has connected to
 LAST_WORDS_S = 3.0  # from the end of one side to that of the other; then it is ended
 OVERTIME_S = 5.0  # the node's own time limit comes first
-LIVE_S = "0.5"
+LIVE_S = 0.5  # iperf3's intervals …
+MOST_INTERVALS = 600  # … but of a long burst, or one of many streams, longer ones: its document would be too large
+STREAMS_A_SECOND = 100
+LONGEST_INTERVAL_S = 60.0  # iperf3's own limit
 
 Phase = Literal["started", "interval", "closed"]
 Tell = Callable[[Phase, BurstRecord], None]
@@ -160,7 +163,7 @@ class BurstRun:
         while True:
             order = Order(
                 role="server",
-                arguments=("-s", "-1", "--forceflush", "-i", LIVE_S, "-f", "k"),
+                arguments=("-s", "-1", "--forceflush", "-i", interval_of(self._plan), "-f", "k"),
                 limit_s=self._plan.limit_s,
                 ports=ports,
                 bind=self._plan.connect_to,
@@ -210,7 +213,7 @@ class BurstRun:
         assert self._server is not None  # noqa: S101
         server, client = self._following[-2:]
         await asyncio.wait({server, client}, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait({server, client}, timeout=LAST_WORDS_S)
+        await self._last_words({server, client})
         await self._end_both()
         self._check(self._client, client)
         self._check(self._server, server)
@@ -223,7 +226,19 @@ class BurstRun:
             if end is not None and not end.ended:
                 end.stop()
         if open_ones := {task for task in self._following if not task.done()}:
-            await asyncio.wait(open_ones, timeout=LAST_WORDS_S)
+            await self._last_words(open_ones)
+
+    async def _last_words(self, following: set[asyncio.Task[None]]) -> None:
+        """Until both have ended, or nothing more comes: a large document takes its time over a thin line."""
+        heard = -1
+        while heard != self._heard():
+            heard = self._heard()
+            _, talking = await asyncio.wait(following, timeout=LAST_WORDS_S)
+            if not talking:
+                return
+
+    def _heard(self) -> int:
+        return sum(end.received for end in (self._client, self._server) if end is not None)
 
     def _python(self, node: NodeName) -> str:
         return sys.executable if node in self._here else ""
@@ -254,7 +269,8 @@ class BurstRun:
         """Raises nothing: the request was checked, and every value is quoted on its way."""
         plan, request = self._plan, self._plan.request
         assert self._server is not None  # noqa: S101  # it listens
-        words = ["-c", plan.connect_to, "-p", str(self._server.port), "-P", str(request.streams), "-i", LIVE_S]
+        words = ["-c", plan.connect_to, "-p", str(self._server.port), "-P", str(request.streams)]
+        words += ["-i", interval_of(plan)]
         words += ["--connect-timeout", str(round(CONNECT_S * 1000))]
         words += ["-n", str(request.bytes)] if request.bytes is not None else ["-t", str(request.seconds)]
         if plan.server_sends:
@@ -352,6 +368,12 @@ class BurstRun:
             f"on {self._plan.request.path} within {MUTE_S:.0f} s",
             f"let TCP and UDP {self._ports[0]}-{self._ports[-1]} through to {self._plan.server}",
         )
+
+
+def interval_of(plan: BurstPlan) -> str:
+    """Of iperf3's reports, in seconds."""
+    long_s = max(LIVE_S, (plan.predicted_s or 0.0) / MOST_INTERVALS, plan.request.streams / STREAMS_A_SECOND)
+    return f"{min(long_s, LONGEST_INTERVAL_S):.1f}"
 
 
 async def _wait(event: Awaitable[object]) -> None:

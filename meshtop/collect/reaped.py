@@ -80,6 +80,7 @@ class Reaped:
         self.no_port = False
         self.ended = False  # iperf3 itself has ended, and all that it printed is here
         self.overflowed = False
+        self.received = 0  # bytes
         self._channel = channel
         self._began = False
         self._rest = b""
@@ -105,6 +106,7 @@ class Reaped:
     async def follow(self, on_line: Callable[[bytes], None]) -> None:
         """Until its output ends; ``on_line`` gets each whole line. Raises TransportFault when the session dies."""
         while data := await self._channel.read():
+            self.received += len(data)
             *lines, self._rest = (self._rest + data).split(b"\n")
             for line in lines:
                 self._take(line, on_line)

@@ -35,6 +35,7 @@ from meshtop.model import BurstTold, FrameReceived, LinkKey, Mesh, NodeName, Soc
 KEPT = 200
 BEFORE_S = 10.0
 MOST_BYSTANDERS = 32
+MOST_INTERVALS = 3000  # live ones of one burst: ten minutes at five a second
 OVER = frozenset(("done", "failed", "aborted"))
 # iperf3 tells of itself twice a second; sockets that were not seen for longer than this are not seen.
 _UNSEEN_S = 0.9
@@ -190,7 +191,8 @@ class BurstBook:
         for at in meter.frames_after(burst.seen_at or burst.began_at):
             interval = self._of_sockets(burst, at)
             if interval is not None:
-                record = msgspec.structs.replace(burst.record, intervals=(*burst.record.intervals, interval))
+                intervals = thinned((*burst.record.intervals, interval))
+                record = msgspec.structs.replace(burst.record, intervals=intervals)
                 burst.record = self._seen(burst, record, at)
                 yield self._keep(burst, "interval", at, BurstRaw())
 
@@ -416,6 +418,20 @@ def _interval(burst: _Burst, streams: Iterable[tuple[SocketId, Metered]], after:
         streams=tuple(parts),
         source="ss",
     )
+
+
+def thinned(intervals: tuple[BurstInterval, ...]) -> tuple[BurstInterval, ...]:
+    """Of a burst that goes on and on, the older half two by two."""
+    if len(intervals) <= MOST_INTERVALS:
+        return intervals
+    half = len(intervals) // 4 * 2
+    pairs, since = [], 0.0
+    for one, two in zip(intervals[:half:2], intervals[1:half:2], strict=True):
+        moved = (one.bps or 0.0) * (one.t - since) + (two.bps or 0.0) * (two.t - one.t)
+        bps = round(moved / (two.t - since)) if two.t > since else two.bps
+        pairs.append(msgspec.structs.replace(_summed((one, two)), bps=bps))
+        since = two.t
+    return (*pairs, *intervals[half:])
 
 
 def _is_whole(interval: BurstInterval) -> bool:

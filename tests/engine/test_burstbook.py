@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from meshtop.burst import BurstInterval, BurstRaw, BurstRecord, BurstStream
+from meshtop.engine.burstbook import MOST_INTERVALS, thinned
 from meshtop.engine.snapshot import BurstEvent
 from meshtop.model import BurstTold, SocketId
 
@@ -209,6 +210,17 @@ def test_only_stalls_of_its_own_sockets_are_its_stalls(scene):
     (closed,) = run.told("closed", state="done")
     assert {each.flow.local for each in closed.stalls} == {"10.10.10.5:40001", "10.10.10.5:40002"}
     assert closed.longest_stall_s == pytest.approx(1.7, abs=0.3)
+
+
+def test_a_burst_without_end_is_kept_coarser_the_older_it_is():
+    kept = ()
+    for n in range(3 * MOST_INTERVALS):
+        kept = thinned((*kept, BurstInterval(t=0.2 * (n + 1), bps=8e6, retransmits=1)))
+    assert len(kept) <= MOST_INTERVALS
+    assert kept[-1].t == pytest.approx(0.6 * MOST_INTERVALS)
+    assert sum(each.retransmits for each in kept) == 3 * MOST_INTERVALS
+    assert {each.bps for each in kept} == {8e6}
+    assert [each.t for each in kept] == sorted(each.t for each in kept)
 
 
 def test_with_nobody_watching_stalls_are_not_known(build, story):
