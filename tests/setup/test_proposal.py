@@ -1,4 +1,3 @@
-# ruff: noqa: E501  # a case is a line
 """From surveys to paths: what is an overlay, what the underlay, who is behind NAT."""
 
 from __future__ import annotations
