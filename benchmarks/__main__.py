@@ -19,6 +19,7 @@ BENCHMARKS = {
     "operator_cost": True,
     "delay": True,
     "probing": False,
+    "screen": False,
     "recorded_hour": True,
 }
 

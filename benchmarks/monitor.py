@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -62,15 +62,22 @@ class Stream:
 class Screen:
     """``meshtop`` on a pseudo-terminal. ``heard`` is called with each piece of output and its time of arrival."""
 
-    def __init__(self, config: Path, heard: Callable[[float, bytes], None] = lambda at, data: None) -> None:
+    def __init__(
+        self,
+        config: Path | None,
+        heard: Callable[[float, bytes], None] = lambda at, data: None,
+        command: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """``command`` and ``env`` for another program that draws the same screen."""
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         self.process = subprocess.Popen(
-            (*MESHTOP, "-c", str(config)),
+            command or (*MESHTOP, "-c", str(config)),
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env=environment(),
+            env=env if env is not None else environment(),
             start_new_session=True,
         )
         os.close(slave)

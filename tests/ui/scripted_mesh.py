@@ -505,6 +505,7 @@ class LiveScript(ScriptedSource):
         snapshot = Snapshot(mesh="miku", at=whole.snapshot.at, window_s=10.0, nodes=whole.snapshot.nodes, links=links)
         return View(
             at=whole.at + place / len(whole.mesh.nodes), mesh=whole.mesh, snapshot=snapshot, trails=trails,
+            strips=whole.strips, stalls=whole.stalls, looking=whole.looking,
             log=whole.log, marks=(*whole.marks, *self.marks), operator_cpu_pct=whole.operator_cpu_pct,
             operator_rss_bytes=whole.operator_rss_bytes,
         )  # fmt: skip
@@ -521,9 +522,14 @@ def main() -> int:
     parser.add_argument("--ascii", action="store_true", default=None)
     parser.add_argument("--stop-after", type=int, help="give nothing new from this tick on")
     parser.add_argument("--fail-after", type=float, help="raise in the background after so many seconds")
+    parser.add_argument(
+        "--no-screen", action="store_true", help="run the script alone, to know what it costs by itself"
+    )
     parser.add_argument("--pulse", type=Path, help="write the time into this file ten times a second")
     options = parser.parse_args()
     source = LiveScript(options.nodes, tuple(filter(None, options.down.split(","))), options.stop_after)
+    if options.no_screen:
+        asyncio.run(source.run())
 
     async def pulse() -> None:
         while options.pulse is not None:
