@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,8 @@ import asyncssh
 import pytest
 
 from meshtop.lab.network import Lab
-from tests.e2e.conftest import Stream, snapshot
+from tests.e2e.conftest import MESHTOP, Stream, snapshot
+from tests.e2e.test_bursts import await_none
 from tests.e2e.test_spine import check_idle, check_iperf
 
 pytestmark = pytest.mark.lab
@@ -130,3 +132,14 @@ def test_without_ss_pings_and_counters_still_work_and_the_rest_says_why_not(lab:
             assert link["flows"] is None
         else:
             assert link["tx_bps"] == 0.0
+
+
+def test_a_busybox_node_can_be_either_end_of_a_burst(lab: Lab, small_node: Small) -> None:
+    config = small_node("ss", "iperf3")
+    for ends in (("e", "a"), ("a", "e")):
+        command = [MESHTOP, "-c", str(config), "burst", *ends, "-n", "2M", "-P", "2", "--json"]
+        record = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+        assert (record["state"], record["reason"]) == ("done", None)
+        assert record["sent_bytes"] >= 2 * 1024**2
+        assert record["stalls"] is not None
+    await_none(lab, 2)
