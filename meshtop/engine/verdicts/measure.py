@@ -8,6 +8,7 @@ tells little in ten. Where the two are compared, it is over the same time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from meshtop.engine.counters import RETRANS as NODE_RETRANS
 from meshtop.engine.counters import TIMEOUTS as NODE_TIMEOUTS
@@ -59,7 +60,8 @@ _PROGRESS_S = 2.5
 _NO_MINRTT_MS = 4_294_967.0
 _NORMAL_95 = 1.645
 _FEWEST_BINS = 5
-_OVERSHOOT_S = 2
+_OVERSHOOT_S, _OVERSHOOT_RTTS = 2, 6
+_FEWEST_USUAL = 3
 _MOSTLY_ITS = 0.7
 _EDGE_S = 0.05  # an interval of a second that is some milliseconds longer is one second still
 
@@ -109,9 +111,10 @@ def _tcp(signals: LinkSignals, group: Group, now: float, missing: Sequence[str])
     signals.window_s, cells = _window(group, now)
     signals.data_segs = total(cells, SEGS)
     signals.timeouts = sum(cell.timeouts for cell in cells)
-    if "retrans_total" not in missing:
-        _retransmissions(signals, cells, now, missing)
     _delay(signals, cells, group)
+    if "retrans_total" not in missing:
+        _retransmissions(signals, cells, missing)
+        _steady(signals, group, now)
     _goodput(signals, cells, now)
     _limits(signals, cells)
     if (signals.retrans_pct or 0.0) >= _HEAVY_PCT and (signals.busy_share or 0.0) >= _BUSY:
@@ -120,7 +123,7 @@ def _tcp(signals: LinkSignals, group: Group, now: float, missing: Sequence[str])
         signals.clustering = _clustering(_by_second(group.since(now - _STEADY_S), now))
 
 
-def _retransmissions(signals: LinkSignals, cells: list[Cell], now: float, missing: Sequence[str]) -> None:
+def _retransmissions(signals: LinkSignals, cells: list[Cell], missing: Sequence[str]) -> None:
     signals.retrans = retrans = total(cells, RETRANS)
     if signals.data_segs:
         signals.retrans_pct = 100 * retrans / signals.data_segs
@@ -129,13 +132,25 @@ def _retransmissions(signals: LinkSignals, cells: list[Cell], now: float, missin
     signals.reord_seen = total(cells, REORD)
     if retrans:
         signals.timeout_share = signals.timeouts / retrans
-    sending = [(second[SEGS], second[RETRANS]) for second in _by_second(cells, now) if second[SEGS]]
-    if len(sending) >= _FEWEST_BINS:
-        signals.steady_share = sum(again > 0 for _, again in sending) / len(sending)
-        # A flow that begins overshoots its line once (slow start): that is no trouble.
-        usual = sorted(sending, key=lambda second: second[1])[:-_OVERSHOOT_S]
-        segs, again = sum(segs for segs, _ in usual), sum(again for _, again in usual)
-        signals.retrans_floor_pct = 100 * max(0.0, again - _NORMAL_95 * again**0.5) / segs
+
+
+def _steady(signals: LinkSignals, group: Group, now: float) -> None:
+    """What is sent again second by second, without the worst ones: a flow that begins overshoots its line once (slow
+    start) and takes some round trips to put that right, which is no trouble."""
+    overshoot = ceil(_OVERSHOOT_S + _OVERSHOOT_RTTS * (signals.srtt_ms or 0.0) / 1000)
+    for window_s in (signals.window_s, _WINDOW_S, 2 * _WINDOW_S):
+        if window_s < signals.window_s:
+            continue
+        seconds = _by_second(group.since(now - window_s), now)
+        sending = [(second[SEGS], second[RETRANS]) for second in seconds if second[SEGS]]
+        if len(sending) >= overshoot + _FEWEST_USUAL:
+            break
+    else:
+        return
+    signals.steady_share = sum(again > 0 for _, again in sending) / len(sending)
+    usual = sorted(sending, key=lambda second: second[1])[:-overshoot]
+    segs, again = sum(segs for segs, _ in usual), sum(again for _, again in usual)
+    signals.retrans_floor_pct = 100 * max(0.0, again - _NORMAL_95 * again**0.5) / segs
 
 
 def _node_timeouts(signals: LinkSignals, record: NodeRecord, now: float) -> None:
