@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from benchmarks.verdict_extras import extras
+from benchmarks.verdict_extras import SICK, USUALLY_SICK, extras
 from meshtop.lab.scenario import FaultAt, Scenario, Traffic, names
 
 # Counters are ten seconds' worth by then, and what opens late is still seen.
@@ -22,7 +22,8 @@ AFTER_S = 32.0
 class Case(NamedTuple):
     """``sick``: the nodes that the trouble is between, or the one that it is at. ``once``: the trouble is one finding,
     not one for each pair. ``ground``: lines and ways as they are before anybody watches. ``how``: what was varied, in
-    words; empty for the scenario as it is shipped. ``nat``, ``named`` as in ``verdict_extras.Extra``."""
+    words; empty for the scenario as it is shipped. The others are as in
+    ``verdict_extras.Extra``."""
 
     scenario: Scenario
     seed: int
@@ -32,6 +33,7 @@ class Case(NamedTuple):
     how: str = ""
     nat: tuple[str, ...] = ()
     named: bool = True
+    late: bool = False
 
     @property
     def name(self) -> str:
@@ -42,9 +44,6 @@ class Case(NamedTuple):
         return self.scenario.trouble_s + AFTER_S
 
 
-_SICK = {"healthy": (), "app-limited": (), "tcp-over-tcp": ("b", "a"), "node-down": ("d",)}
-
-
 def all_names() -> list[str]:
     """The scenarios, then the cases beside them."""
     return [*names(), *extras()]
@@ -53,8 +52,17 @@ def all_names() -> list[str]:
 def case(name: str, seed: int) -> Case:
     """Raises ScenarioError. The cases beside the scenarios are the same with every seed but for its chances."""
     if (extra := extras().get(name)) is not None:
-        return Case(extra.scenario, seed, extra.sick, ground=extra.ground, nat=extra.nat, named=extra.named)
-    made = Case(Scenario.load(name), seed, _SICK.get(name, ("e", "a")), once=name == "node-down")
+        return Case(
+            extra.scenario,
+            seed,
+            extra.sick,
+            once=extra.once,
+            ground=extra.ground,
+            nat=extra.nat,
+            named=extra.named,
+            late=extra.late,
+        )
+    made = Case(Scenario.load(name), seed, SICK.get(name, USUALLY_SICK), once=name == "node-down")
     return made if seed % 2 else _varied(made)
 
 

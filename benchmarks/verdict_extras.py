@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
-from meshtop.lab.scenario import Codes, Endpoint, FaultAt, Scenario, Traffic
+from meshtop.lab.scenario import Codes, Endpoint, FaultAt, Scenario, Traffic, names
 
 
 class Extra(NamedTuple):
     """``sick`` as in ``verdict_cases.Case``; ``nat``: sites that nobody can dial on the public network; ``named``:
-    whether the configuration names the tunnel's ports; ``ground``: what is in force before anybody watches."""
+    whether the configuration names the tunnel's ports; ``ground``: what is in force before anybody watches.
+    ``late``: nobody watches before the trouble is there."""
 
     scenario: Scenario
     sick: tuple[str, ...] = ()
     nat: tuple[str, ...] = ()
     named: bool = True
     ground: tuple[FaultAt, ...] = ()
+    late: bool = False
+    once: bool = False
 
 
 def _store(on: str, path: str = "vpn") -> Traffic:
@@ -56,6 +60,23 @@ def _quiet(
 
 def _below(kind: str, value: str) -> FaultAt:
     return FaultAt(target="e:a", kind=kind, value=value, at_s=0.0)
+
+
+# An outage of which nobody has seen the time before is no news but how things are; flapping has its own times.
+_NOT_LATE = ("blackout", "flapping")
+SICK: Mapping[str, tuple[str, ...]] = {
+    "healthy": (),
+    "app-limited": (),
+    "tcp-over-tcp": ("b", "a"),
+    "node-down": ("d",),
+}
+USUALLY_SICK = ("e", "a")
+
+
+def _late(name: str) -> Extra:
+    """As an operator does who is called when it hurts."""
+    scenario = _renamed(Scenario.load(name), f"{name}-late")
+    return Extra(scenario, SICK.get(name, USUALLY_SICK), late=True, once=name == "node-down")
 
 
 def extras() -> dict[str, Extra]:
@@ -110,6 +131,7 @@ def extras() -> dict[str, Extra]:
         ),
         Extra(_renamed(miku, "miku-unnamed"), sick=("e", "a"), named=False),
         Extra(_renamed(miku, "miku-nat"), sick=("e", "a"), nat=("d", "e")),
+        *(_late(name) for name in names() if name not in _NOT_LATE),
     ]
     return {each.scenario.name: each for each in found}
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.verdict_cases import Case, all_names
+from benchmarks.verdict_cases import AFTER_S, Case, all_names
 from meshtop import compose, config
 from meshtop.engine.snapshot import FindingEvent, StreamEvent
 from meshtop.lab.network import Lab
 from meshtop.lab.play import playing
 from meshtop.lab.scenario import Scenario
 from meshtop.model import Value
+from meshtop.monitor import Monitor
 
 SETTLE_S = 60.0
 # Baselines, round trips and the first key frames are there before anything happens.
@@ -25,7 +26,8 @@ CALM_S = 3.0
 
 
 class Run(Value, frozen=True, kw_only=True):
-    """``scenario`` as it was played. Times are the operator's UTC; ``trouble`` is when something went wrong. ``live``:
+    """``scenario`` as it was played. Times are the operator's UTC; ``trouble`` is when something went wrong, or when
+    it could be seen first. ``live``:
     what the monitor said while it was recorded, with the code as it was then."""
 
     scenario: Scenario
@@ -71,18 +73,20 @@ async def record(case: Case, folder: Path) -> Run:
                 await asyncio.to_thread(lab.fault, fault.target, fault.kind, fault.value)
             monitor = compose.watch(_settings(lab, case), growing)
             monitor.listen(lambda event: _keep(event, live))
-            watching = asyncio.create_task(monitor.run())
-            try:
-                await asyncio.wait_for(monitor.settled(), SETTLE_S)
-                await asyncio.sleep(CALM_S)
-                async with playing(lab, case.scenario, lambda text: _failed(text, failures)):
-                    start = time.time()
-                    await asyncio.sleep(case.seconds)
-                    end = time.time()
-                    late_ms = lab.status().lateness_recent.p99_ms
-            finally:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+            story = playing(lab, case.scenario, lambda text: _failed(text, failures))
+            if case.late:
+                async with story:
+                    await asyncio.sleep(case.scenario.trouble_s + CALM_S)
+                    async with _watched(monitor):
+                        start = trouble = time.time()
+                        end, late_ms = await _wait(lab, AFTER_S)
+            else:
+                async with _watched(monitor):
+                    await asyncio.sleep(CALM_S)
+                    async with story:
+                        start = time.time()
+                        trouble = start + case.scenario.trouble_s
+                        end, late_ms = await _wait(lab, case.seconds)
         run = Run(
             scenario=case.scenario,
             seed=case.seed,
@@ -90,7 +94,7 @@ async def record(case: Case, folder: Path) -> Run:
             once=case.once,
             how=case.how,
             start=start,
-            trouble=start + case.scenario.trouble_s,
+            trouble=trouble,
             end=end,
             late_ms=late_ms,
             failures=tuple(failures),
@@ -101,6 +105,24 @@ async def record(case: Case, folder: Path) -> Run:
         return run
     finally:
         growing.unlink(missing_ok=True)
+
+
+@contextlib.asynccontextmanager
+async def _watched(monitor: Monitor) -> AsyncIterator[None]:
+    """From when every node is up or has failed."""
+    watching = asyncio.create_task(monitor.run())
+    try:
+        await asyncio.wait_for(monitor.settled(), SETTLE_S)
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _wait(lab: Lab, seconds: float) -> tuple[float, float | None]:
+    """The time at its end, and how late the WAN's packets were."""
+    await asyncio.sleep(seconds)
+    return time.time(), lab.status().lateness_recent.p99_ms
 
 
 def _settings(lab: Lab, case: Case) -> config.MeshConfig:
