@@ -27,8 +27,7 @@ CALM_S = 3.0
 
 class Run(Value, frozen=True, kw_only=True):
     """``scenario`` as it was played. Times are the operator's UTC; ``trouble`` is when something went wrong, or when
-    it could be seen first. ``live``:
-    what the monitor said while it was recorded, with the code as it was then."""
+    it could be seen first. ``live``: what the monitor said while it was recorded, with the code as it was then."""
 
     scenario: Scenario
     seed: int
