@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import click
@@ -54,6 +55,7 @@ class Wishes(Value, frozen=True, kw_only=True):
     shown: Shown = "text"
     dry_run: bool = False
     yes: bool = False
+    record: Path | None = None
 
 
 def requests(config: MeshConfig, src: str, dst: str, asked: Asked) -> tuple[BurstRequest, ...]:
@@ -106,7 +108,7 @@ async def carry_out(config: MeshConfig, asked: Sequence[BurstRequest], wishes: W
     ends = frozenset((asked[0].src, asked[0].dst))
     closely_s = min(config.mesh.interval_s, config.mesh.burst_interval_s)
     mesh = msgspec.structs.replace(config.mesh, interval_s=closely_s)
-    monitor = compose.watch(msgspec.structs.replace(config, mesh=mesh), only=ends)
+    monitor = compose.watch(msgspec.structs.replace(config, mesh=mesh), wishes.record, only=ends)
     return await beside(monitor, _Front(monitor, fd, asked, wishes).work())
 
 

@@ -347,6 +347,9 @@ class BurstBook:
         record = burst.record
         node = self._nodes[record.src]
         link = node.links.get(LinkKey(record.src, record.dst, record.path))
+        if link is not None and link.obstacle is not None:  # it cannot be dialled, but it can dial
+            node = self._nodes[record.dst]
+            link = node.links.get(LinkKey(record.dst, record.src, record.path))
         if link is None or burst.began_at is None or node.boot is None or not link.ever_answered:
             return None
         began, until = node.axis_now(burst.began_at), node.axis_now(min(now, burst.ended_at or now))
