@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 from scripted_mesh import scripted_view
 from scripted_runs import PlanningSource, busy_view
+from textual import events
 
 from meshtop.ui.app import MeshtopApp
 
@@ -147,3 +148,20 @@ async def test_a_click_selects_and_a_second_one_enters(opening, line, chosen, ti
         await pilot.click("#lines", offset=(20, 2), times=2)
         await pilot.pause()
         assert app.screen is not screen
+
+
+async def test_keys_and_letters_that_come_all_at_once_keep_their_order(ticks) -> None:
+    """As they do from a terminal, when whoever types is quicker than the screen."""
+    source = PlanningSource(busy_view())
+    app = MeshtopApp(source, ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.choices.pair, app.choices.path = ("e", "a"), "vpn"
+        await pilot.press("b")
+        await pilot.pause()
+        for name in (*["tab"] * 3, "right", "right", *["tab"] * 4, "1", "0", "M", "backspace", "k"):
+            character = name if len(name) == 1 else None
+            app.post_message(events.Key(name, character))
+        await pilot.pause()
+        await pilot.press("f5")
+        (command,) = source.sent
+    assert [(one.path, one.bytes) for one in command.requests] == [("vpn", 10 << 10), ("public", 10 << 10)]

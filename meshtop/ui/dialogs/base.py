@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
 from meshtop.ui.draw import Line
+from meshtop.ui.keys import Scope
 from meshtop.ui.widgets.canvas import Canvas, panel
 
 if TYPE_CHECKING:
@@ -63,6 +65,27 @@ class DrawnDialog(ModalScreen[T]):
 
     def action_dismiss_dialog(self) -> None:
         self.dismiss(None)
+
+
+class TypingDialog(DrawnDialog[T]):
+    """One in which letters are text. Keys and letters are taken in the order in which they were pressed: a binding is
+    run only after its key went up to the app, and a letter that follows at once would overtake it."""
+
+    SCOPES: ClassVar[frozenset[Scope]]
+
+    async def on_key(self, event: events.Key) -> None:
+        for key in self.meshtop.key_table:
+            if key.scope in self.SCOPES and event.key in key.keys:
+                event.stop()
+                event.prevent_default()
+                await self.app.run_action(key.action, self)
+                return
+        if event.character and event.is_printable:
+            event.stop()
+            self.typed(event.character)
+
+    def typed(self, text: str) -> None:
+        raise NotImplementedError
 
 
 def button(line: Line, text: str, chosen: bool, dialog: DrawnDialog[Any]) -> Line:

@@ -13,7 +13,7 @@ from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.model import Mesh
 from meshtop.ui import keys
 from meshtop.ui.burst_form import BOTH, BurstForm, FormError, competing
-from meshtop.ui.dialogs.base import DrawnDialog, button
+from meshtop.ui.dialogs.base import TypingDialog, button
 from meshtop.ui.draw import Line
 from meshtop.units import format_bytes, format_duration, format_rate
 
@@ -25,11 +25,12 @@ _EMPTY = {"size": "–", "time": "–", "rate": "none", "mss": "as it is", "cong
 _LABEL = 12
 
 
-class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]):
+class BurstDialog(TypingDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]):
     """The form and the requests that it stands for, or None. F5 starts, and so does enter on Start; the focus is on
     Cancel at first."""
 
     WIDTH = 76
+    SCOPES = frozenset({"dialog", "form"})
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("dialog", "form")]
 
     def __init__(self, form: BurstForm) -> None:
@@ -232,17 +233,11 @@ class BurstDialog(DrawnDialog[tuple[BurstForm, tuple[BurstRequest, ...]] | None]
         except ValueError as error:
             self.meshtop.say(str(error), severity="warning")
 
-    def on_key(self, event: events.Key) -> None:
-        if event.character and event.is_printable and self.focused_field in _TEXTS:
-            event.stop()
-            self._type(event.character)
-
     def on_paste(self, event: events.Paste) -> None:
-        if self.focused_field in _TEXTS:
-            self._type("".join(event.text.split()))
+        self.typed("".join(event.text.split()))
 
-    def _type(self, text: str) -> None:
-        if not text.isascii() or not text.isprintable() or text.isspace():
+    def typed(self, text: str) -> None:
+        if self.focused_field not in _TEXTS or not text.isascii() or not text.isprintable() or text.isspace():
             return
         before = "" if self._fresh else getattr(self.form, self.focused_field)
         longest = _LONGEST.get(self.focused_field, 8)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from textual import events
 from textual.binding import BindingType
 
 from meshtop.ui import keys
 from meshtop.ui.commands import Entry, search
-from meshtop.ui.dialogs.base import DrawnDialog
+from meshtop.ui.dialogs.base import TypingDialog
 from meshtop.ui.draw import Line
 
 _MOST_LISTED = 16
 _LONGEST = 40
 
 
-class PaletteDialog(DrawnDialog[Entry | None]):
+class PaletteDialog(TypingDialog[Entry | None]):
     """``preview`` is told of each theme that is looked at, and None where none is."""
 
     WIDTH = 76
+    SCOPES = frozenset({"dialog", "palette"})
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("dialog", "palette")]
 
     def __init__(self, found: Sequence[Entry], preview: Callable[[str | None], None], query: str = "") -> None:
@@ -87,10 +87,9 @@ class PaletteDialog(DrawnDialog[Entry | None]):
         self._preview(None)
         self.dismiss(None)
 
-    def on_key(self, event: events.Key) -> None:
-        if event.character and event.is_printable and len(self._query) < _LONGEST:
-            event.stop()
-            self._query, self._place = self._query + event.character, 0
+    def typed(self, text: str) -> None:
+        if len(self._query) < _LONGEST:
+            self._query, self._place = self._query + text, 0
             self._look()
 
     def _look(self) -> None:

@@ -163,7 +163,8 @@ class BurstsScreen(SceneScreen):
 
 
 def newest_first(scene: Scene) -> list[BurstRecord]:
-    return list(reversed(scene.view.bursts))
+    """By number: two that were asked for together are told of in any order."""
+    return sorted(scene.view.bursts, key=lambda burst: (len(burst.id), burst.id), reverse=True)
 
 
 def beside(left: list[Strip], right: list[Strip]) -> list[Strip]:
