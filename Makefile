@@ -1,6 +1,6 @@
 # Each target does all of its own set-up: the virtual environment from the lock file, and missing system tools.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check bench stalls verdicts lab-report wheel-check lock clean venv
+.PHONY: manual help demo test unit check bench stalls verdicts lab-report wheel-check lock clean venv
 
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -25,11 +25,15 @@ test: venv ## as root: all tests, with real kernels, shells and SSH servers
 unit: venv ## the tests that need neither root nor other tools
 	@$(BIN)/python -m pytest -m "not lab and not node" $(PYTEST_ARGS)
 
-check: venv ## format, lint, strict types, import rules
+check: venv ## format, lint, strict types, import rules, the manual
 	@$(BIN)/ruff format --check --quiet . || { echo "meshtop: some files are not formatted; type: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m pytest -q --no-header -p no:cacheprovider tests/test_imports.py
+	@$(BIN)/python scripts/manual.py --check
+
+manual: venv ## write the commands' part of docs/manual.md from the code
+	@$(BIN)/python scripts/manual.py
 
 bench: venv ## as root: what it costs, as a table and as JSON in benchmarks/results
 	@scripts/tools.sh test

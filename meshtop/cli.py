@@ -92,16 +92,55 @@ class LazyGroup(click.Group):
         return command
 
 
+def offered(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """What the shell offers there (``commands.completion``), read only when it is asked for."""
+
+    def offer(context: click.Context, parameter: click.Parameter, begun: str) -> list[Any]:
+        from meshtop.commands.completion import OFFERS
+
+        return OFFERS[what](context, parameter, begun)
+
+    return offer
+
+
+def _install_completion(context: click.Context, _: click.Parameter, shell: str | None) -> None:
+    if shell is None or context.resilient_parsing:
+        return
+    from meshtop.commands.completion_install import install
+
+    for line in install(cli, None if shell == "auto" else shell):
+        click.echo(line)
+    context.exit()
+
+
 _COMMON = (
-    click.option("-c", "--config", metavar="FILE", help="meshtop.toml; by default here, then in your config folder."),
-    click.option("--theme", metavar="NAME", help="Colours of the screen; `meshtop themes` lists them."),
+    click.option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        shell_complete=offered("files"),
+        help="meshtop.toml; by default here, then in your config folder.",
+    ),
+    click.option(
+        "--theme",
+        metavar="NAME",
+        shell_complete=offered("themes"),
+        help="Colours of the screen; `meshtop themes` lists them.",
+    ),
     click.option(
         "--theme-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Themes of your own."
     ),
     click.option("--interval", type=Duration(MIN_INTERVAL_S, MAX_INTERVAL_S), metavar="1s", help="Sample this often."),
-    click.option("--log-file", metavar="FILE", help="Write a log for finding faults in meshtop."),
-    click.option("--ssh-config", metavar="FILE", help="Instead of what the file names, or ~/.ssh/config."),
-)  # fmt: skip
+    click.option(
+        "--log-file", metavar="FILE", shell_complete=offered("files"), help="Write a log for finding faults in meshtop."
+    ),
+    click.option(
+        "--ssh-config",
+        metavar="FILE",
+        shell_complete=offered("files"),
+        help="Instead of what the file names, or ~/.ssh/config.",
+    ),
+)
 
 
 def common(command: F) -> F:
@@ -186,12 +225,23 @@ class Settings:
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @record_option
 @common
+@click.option("--install-completion", is_flag=False, flag_value="auto", is_eager=True, expose_value=False,
+              metavar="[bash|zsh|fish]", callback=_install_completion,
+              help="Let the shell complete commands, nodes, paths; then exit.")  # fmt: skip
 @click.version_option(meshtop.__version__, prog_name="meshtop")
 @click.pass_context
 def cli(context: click.Context, /, record: Path | None, **given: Any) -> int:
     """Watch the links of a small mesh of Linux servers: for every pair of nodes, why TCP is slow.
 
     Without a command: the full-screen monitor.
+
+    \b
+    Examples:
+      meshtop demo                            five nodes on this machine, in trouble
+      meshtop init a b c                      write a meshtop.toml for hosts of your own
+      meshtop doctor                          what is wrong with them, and the cure
+      meshtop                                 watch them
+      meshtop run -- docker push IMAGE        watch while a command runs
     """
     context.obj = Settings(None, **given)
     if context.invoked_subcommand is None:
@@ -206,7 +256,13 @@ def cli(context: click.Context, /, record: Path | None, **given: Any) -> int:
 @common
 @click.pass_obj
 def watch(earlier: Settings, /, record: Path | None, **given: Any) -> int:
-    """The full-screen monitor (the same as no command at all)."""
+    """The full-screen monitor (the same as no command at all).
+
+    \b
+    Examples:
+      meshtop watch
+      meshtop -c lab.toml watch --interval 200ms --record trouble.mtr
+    """
     return _watch(Settings(earlier, **given), record)
 
 
@@ -225,7 +281,7 @@ def _watch(settings: Settings, record: Path | None) -> int:
 @click.option("--svg", type=_file, metavar="FILE", help="Draw the screen into FILE, and its text into FILE.txt.")
 @click.option("--png", type=_file, metavar="FILE", help="The same as PNG.")
 @click.option("--text", type=_file, metavar="FILE", help="The screen as plain text.")
-@click.option("--view", default="overview", show_default=True, metavar="NAME",
+@click.option("--view", default="overview", show_default=True, metavar="NAME", shell_complete=offered("views"),
               help="overview, link:SRC:DST, node:NAME, stalls, diagnosis, burst or log.")  # fmt: skip
 @click.option("--size", type=ScreenSize(), default="120x40", show_default=True, metavar="WxH", help="Columns x lines.")
 @from_option
@@ -247,7 +303,15 @@ def snapshot(
     **given: Any,
 ) -> int:
     """Collect for a while without a screen, print the state once. With --from: the state at a recording's end, its
-    figures over the last --for. With --svg, --png or --text: draw what the screen would show instead."""
+    figures over the last --for. With --svg, --png or --text: draw what the screen would show instead.
+
+    \b
+    Examples:
+      meshtop snapshot
+      meshtop snapshot --json --for 30s | jq '.links[] | select(.state != "ok")'
+      meshtop snapshot --png link.png --view link:e:a --size 160x50
+      meshtop snapshot --from push.mtr --for 1m
+    """
     from meshtop.commands import headless, recorded, running
     from meshtop.commands.pictures import wanted
 
@@ -269,7 +333,14 @@ def snapshot(
 @common
 @click.pass_obj
 def stream(earlier: Settings, /, for_s: float | None, source: Path | None, record: Path | None, **given: Any) -> int:
-    """Events as they happen on standard output, one JSON object a line. With --from: those of a recording, at once."""
+    """Events as they happen on standard output, one JSON object a line. With --from: those of a recording, at once.
+
+    \b
+    Examples:
+      meshtop stream | jq 'select(.type == "stall")'
+      meshtop stream --for 10m --record evening.mtr >/dev/null
+      meshtop stream --from evening.mtr
+    """
     from meshtop.commands import headless, recorded, running
 
     _not_both(source, record)
@@ -280,7 +351,7 @@ def stream(earlier: Settings, /, for_s: float | None, source: Path | None, recor
 
 
 @cli.command()
-@click.option("--scenario", default="miku", show_default=True, metavar="NAME",
+@click.option("--scenario", default="miku", show_default=True, metavar="NAME", shell_complete=offered("scenarios"),
               help="What goes on in the lab; `meshtop lab scenario --list` shows them.")  # fmt: skip
 @click.option("--no-tui", is_flag=True, help="Print tables instead of drawing a screen.")
 @click.option(
@@ -292,7 +363,14 @@ def stream(earlier: Settings, /, for_s: float | None, source: Path | None, recor
 def demo(
     earlier: Settings, /, scenario: str, no_tui: bool, for_s: float | None, record: Path | None, **given: Any
 ) -> int:
-    """A five-node lab on this machine, trouble in it, and the monitor on it. On leaving nothing stays."""
+    """A five-node lab on this machine, trouble in it, and the monitor on it. On leaving nothing stays.
+
+    \b
+    Examples:
+      meshtop demo
+      meshtop demo --scenario blackout
+      meshtop demo --no-tui --for 60s
+    """
     from meshtop.commands.demo import Wishes
     from meshtop.commands.demo import demo as run_demo
     from meshtop.commands.screen import check_terminal
@@ -319,15 +397,26 @@ def demo(
 
 @cli.group()
 def config() -> None:
-    """The configuration file."""
+    """The configuration file.
+
+    \b
+    Example:
+      meshtop config check
+    """
 
 
 @config.command()
 @common
-@click.argument("file", required=False)
+@click.argument("file", required=False, shell_complete=offered("files"))
 @click.pass_obj
 def check(earlier: Settings, /, file: str | None, **given: Any) -> int:
-    """Read the file, report every mistake at once. Exit code 2 if there is one."""
+    """Read the file, report every mistake at once. Exit code 2 if there is one.
+
+    \b
+    Examples:
+      meshtop config check
+      meshtop config check other.toml
+    """
     settings = Settings(earlier, **given)
     if file is not None:
         settings.values["config"] = file
@@ -342,7 +431,13 @@ def check(earlier: Settings, /, file: str | None, **given: Any) -> int:
 @common
 @click.pass_obj
 def themes(earlier: Settings, /, **given: Any) -> int:
-    """The themes that there are, and where each comes from."""
+    """The themes that there are, and where each comes from.
+
+    \b
+    Examples:
+      meshtop themes
+      meshtop --theme miku
+    """
     from meshtop.commands.themes import listing
 
     code, lines, problems = listing(Settings(earlier, **given).values.get("theme_dir"))

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from meshtop import units
-from meshtop.cli import Settings, common
+from meshtop.cli import Settings, common, offered, record_option
 
 
 class Size(click.ParamType[int]):
@@ -52,9 +52,14 @@ class Seconds(click.ParamType[int]):
 
 
 @click.command()
-@click.argument("src", required=False)
-@click.argument("dst", required=False)
-@click.option("--path", metavar="NAME", help="By default the first of the file; `both` compares overlay and underlay.")
+@click.argument("src", required=False, shell_complete=offered("nodes"))
+@click.argument("dst", required=False, shell_complete=offered("nodes"))
+@click.option(
+    "--path",
+    metavar="NAME",
+    shell_complete=offered("paths"),
+    help="By default the first of the file; `both` compares overlay and underlay.",
+)
 @click.option("-P", "--streams", type=int, default=8, show_default=True, metavar="N", help="Streams at once.")
 @click.option("-n", "--bytes", "size", type=Size(), metavar="100M", help="End after that much, all streams together.")
 @click.option("-t", "--time", "seconds", type=Seconds(), metavar="10s", help="End after that long. By default 10s.")
@@ -69,6 +74,7 @@ class Seconds(click.ParamType[int]):
 @click.option("--dry-run", is_flag=True, help="Say what it would cost, and send nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, also above the limits of [burst].")
 @click.option("--abort-all", is_flag=True, help="End every burst of ours on every node, and say what was ended.")
+@record_option
 @common
 @click.pass_obj
 def burst(earlier: Settings, /, src: str | None, dst: str | None, **given: Any) -> int:
@@ -90,7 +96,9 @@ def burst(earlier: Settings, /, src: str | None, dst: str | None, **given: Any) 
     abort_all, as_json = given.pop("abort_all"), given.pop("as_json")
     shown: burst_run.Shown = "json" if as_json else "stream" if given.pop("as_stream", False) else "text"
     given.pop("as_stream", None)
-    wishes = burst_run.Wishes(shown=shown, dry_run=given.pop("dry_run"), yes=given.pop("yes"))
+    wishes = burst_run.Wishes(
+        shown=shown, dry_run=given.pop("dry_run"), yes=given.pop("yes"), record=given.pop("record")
+    )
     config = Settings(earlier, **given).load(screen=False)
     if abort_all:
         if src is not None:

@@ -1,4 +1,4 @@
-"""What the shell offers behind a command: names out of ssh_config, of nodes, paths, faults and scenarios.
+"""What the shell offers behind a command: names out of ssh_config, of nodes and paths, of what there is.
 
 Click asks for it in a process of its own at each press of the key (https://click.palletsprojects.com/shell-completion),
 so nothing heavy is read, and whatever goes wrong offers nothing instead of a traceback on the prompt.
@@ -7,16 +7,18 @@ so nothing heavy is read, and whatever goes wrong offers nothing instead of a tr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 Names = Callable[[click.Context], Iterable[str]]
+Offer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def completer(names: Names) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+def completer(names: Names) -> Offer:
     def offer(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
         try:
             return [CompletionItem(name) for name in names(context) if name.startswith(begun)]
@@ -56,27 +58,35 @@ def _paths(context: click.Context) -> Iterable[str]:
     return [*(path.name for path in load(find(_option(context, "config"))).mesh.paths), "both"]
 
 
-def _faults(_: click.Context) -> Iterable[str]:
-    from meshtop.lab.faults import ENDINGS, KINDS
-
-    return [*KINDS, *ENDINGS]
-
-
 def _scenarios(_: click.Context) -> Iterable[str]:
     from meshtop.lab.scenario import names
 
     return names()
 
 
-def _sites(_: click.Context) -> Iterable[str]:
-    from meshtop.lab.plan import CASE
+def _themes(context: click.Context) -> Iterable[str]:
+    from meshtop.commands.themes import listing
 
-    return [site.name for site in CASE]
+    folder = _option(context, "theme_dir")
+    return [line.split()[0] for line in listing(Path(folder) if folder else None)[1] if line.strip()]
 
 
-complete_aliases = completer(_aliases)
-complete_nodes = completer(_nodes)
-complete_paths = completer(_paths)
-complete_faults = completer(_faults)
-complete_scenarios = completer(_scenarios)
-complete_sites = completer(_sites)
+def _views(context: click.Context) -> Iterable[str]:
+    nodes = list(_nodes(context))
+    pairs = [f"link:{src}:{dst}" for src in nodes for dst in nodes if src != dst]
+    return ["overview", "stalls", "diagnosis", "burst", "log", *(f"node:{name}" for name in nodes), *pairs]
+
+
+def _files(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    return [CompletionItem(begun, type="file")]
+
+
+OFFERS: Mapping[str, Offer] = {
+    "aliases": completer(_aliases),
+    "nodes": completer(_nodes),
+    "paths": completer(_paths),
+    "scenarios": completer(_scenarios),
+    "themes": completer(_themes),
+    "views": completer(_views),
+    "files": _files,
+}

@@ -6,13 +6,18 @@ from typing import Any
 
 import click
 
-from meshtop.cli import Duration, Settings, common
+from meshtop.cli import Duration, Settings, common, offered
 
 
 @click.command()
-@click.argument("src")
-@click.argument("dst")
-@click.option("--path", metavar="NAME", help="By default all; where nothing is found, the first is tried.")
+@click.argument("src", shell_complete=offered("nodes"))
+@click.argument("dst", shell_complete=offered("nodes"))
+@click.option(
+    "--path",
+    metavar="NAME",
+    shell_complete=offered("paths"),
+    help="By default all; where nothing is found, the first is tried.",
+)
 @click.option(
     "--for",
     "watch_s",
@@ -33,6 +38,12 @@ def diagnose(earlier: Settings, /, src: str, dst: str, **given: Any) -> int:
     Where nothing is found, the cheap experiments are run. What each sends is said first, and asked on a terminal. Exit
     codes: 0 nothing is wrong, 1 a finding of warning or worse stands, 2 wrong usage or not confirmed, 3 SRC could not
     be reached, 130 interrupted.
+
+    \b
+    Examples:
+      meshtop diagnose e a
+      meshtop diagnose e a --path vpn --dry-run
+      meshtop diagnose e a --json -y | jq .findings
     """
     from meshtop.commands import diagnose_run, running
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from meshtop.cli import Settings, common
-from meshtop.commands.completion import complete_aliases
+from meshtop.cli import Settings, common, offered
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -39,7 +38,7 @@ def doctor(earlier: Settings, /, as_json: bool, **given: Any) -> int:
 @click.command(context_settings=CONTEXT)
 @click.option("-o", "--output", default="meshtop.toml", show_default=True, metavar="FILE",
               help="The file to write; - is standard output.")  # fmt: skip
-@click.argument("hosts", nargs=-1, metavar="[HOST…]", shell_complete=complete_aliases)
+@click.argument("hosts", nargs=-1, metavar="[HOST…]", shell_complete=offered("aliases"))
 @common
 @click.pass_obj
 def init(earlier: Settings, /, output: str, hosts: tuple[str, ...], **given: Any) -> int:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -15,13 +15,23 @@ import click
 
 from meshtop.lab import registry
 from meshtop.lab.clear import clear, clear_all
-from meshtop.lab.faults import NETS, list_kinds
+from meshtop.lab.faults import ENDINGS, KINDS, NETS, list_kinds
 from meshtop.lab.netns import LabError
 from meshtop.lab.network import SSHD_KINDS, Lab
 from meshtop.lab.overlay import DIRECT, OVERLAYS
-from meshtop.lab.plan import VPN
+from meshtop.lab.plan import CASE, VPN
 from meshtop.lab.report import status_json, status_text
 from meshtop.lab.scenario_command import scenario
+
+Offer = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def _offered(names: Callable[[], Iterable[str]]) -> Offer:
+    """For the shell's completion."""
+    return lambda _context, _parameter, begun: [name for name in names() if name.startswith(begun)]
+
+
+_SITES = [site.name for site in CASE]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,7 +90,14 @@ def lab_group() -> None:
 @click.option("--nat", default="", metavar="SITES", help="These are behind NAT on public, such as d,e.")
 @_plain_errors
 def up(name: str, directory: Path | None, overlay: str, sshd: str, nat: str, truth: bool) -> None:
-    """Bring a lab up; print the path of its meshtop.toml and nothing else."""
+    """Bring a lab up; print the path of its meshtop.toml and nothing else.
+
+    \b
+    Examples:
+      meshtop lab up
+      meshtop lab up --name second --overlay striped:8 --nat d,e
+      meshtop -c "$(meshtop lab up)"
+    """
     signal.signal(signal.SIGTERM, _terminated)
     try:
         behind_nat = [site for site in nat.split(",") if site]
@@ -95,7 +112,13 @@ def up(name: str, directory: Path | None, overlay: str, sshd: str, nat: str, tru
 @click.option("--all", "everything", is_flag=True, help="Every lab, and whatever is left of labs that were killed.")
 @_plain_errors
 def down(name: str, everything: bool) -> None:
-    """Take a lab away: its processes, namespaces, devices and files."""
+    """Take a lab away: its processes, namespaces, devices and files.
+
+    \b
+    Examples:
+      meshtop lab down
+      meshtop lab down --all
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # half a clearing helps nobody, and it takes less than a second
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if everything:
@@ -111,7 +134,13 @@ def down(name: str, everything: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For scripts, on stdout.")
 @_plain_errors
 def status(name: str, as_json: bool) -> None:
-    """Nodes, rates, round trips for each pair and path, faults in force, and how well the WAN keeps its time."""
+    """Nodes, rates, round trips for each pair and path, faults in force, and how well the WAN keeps its time.
+
+    \b
+    Examples:
+      meshtop lab status
+      meshtop lab status --json | jq .faults
+    """
     lab = Lab.open(name)
     report = status_json(lab)
     click.echo(json.dumps(report, indent=2) if as_json else status_text(report))
@@ -119,7 +148,7 @@ def status(name: str, as_json: bool) -> None:
 
 @lab_group.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @_name
-@click.argument("node")
+@click.argument("node", shell_complete=_offered(lambda: _SITES))
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @_plain_errors
 def exec_(name: str, node: str, command: tuple[str, ...]) -> None:
@@ -136,7 +165,7 @@ def exec_(name: str, node: str, command: tuple[str, ...]) -> None:
 
 @lab_group.command()
 @_name
-@click.argument("kind", metavar="|".join(OVERLAYS))
+@click.argument("kind", metavar="|".join(OVERLAYS), shell_complete=_offered(lambda: OVERLAYS))
 @_plain_errors
 def overlay(name: str, kind: str) -> None:
     """Switch what carries the overlay, while the lab runs.
@@ -146,6 +175,10 @@ def overlay(name: str, kind: str) -> None:
     udp         each packet in a datagram
     tcp1        all in one TCP connection to the hub
     striped:N   spread over N TCP connections, 2 to 32; small ICMP has one of its own
+
+    \b
+    Example:
+      meshtop lab overlay striped:8
     """
     lab = Lab.open(name)
     late = lab.set_overlay(kind)
@@ -168,8 +201,8 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
 )
 @click.option("--one-way", is_flag=True, help="Only what SITE sends, or only from SRC to DST.")
 @click.option("--path", "net", type=click.Choice(NETS), help="Only there; by default on public and vpn.")
-@click.argument("target", metavar="SITE|SRC:DST")
-@click.argument("kind")
+@click.argument("target", metavar="SITE|SRC:DST", shell_complete=_offered(lambda: _SITES))
+@click.argument("kind", shell_complete=_offered(lambda: [*KINDS, *ENDINGS]))
 @click.argument("value", default="")
 @_plain_errors
 def fault(name: str, net: str | None, one_way: bool, target: str, kind: str, value: str) -> None:
@@ -189,11 +222,17 @@ def fault(name: str, net: str | None, one_way: bool, target: str, kind: str, val
 @lab_group.command()
 @_name
 @click.option("--path", "net", type=click.Choice(NETS), help="Only faults that name this path.")
-@click.argument("target", metavar="[SITE|SRC:DST]", required=False)
-@click.argument("kind", required=False)
+@click.argument("target", metavar="[SITE|SRC:DST]", required=False, shell_complete=_offered(lambda: _SITES))
+@click.argument("kind", required=False, shell_complete=_offered(lambda: KINDS))
 @_plain_errors
 def heal(name: str, net: str | None, target: str | None, kind: str | None) -> None:
-    """Take faults away: all, or those of a target, of a kind."""
+    """Take faults away: all, or those of a target, of a kind.
+
+    \b
+    Examples:
+      meshtop lab heal
+      meshtop lab heal e loss
+    """
     healed = Lab.open(name).heal(target, kind, net)
     click.echo(f"{healed} {'fault' if healed == 1 else 'faults'} healed", err=True)
 

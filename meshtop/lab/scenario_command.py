@@ -17,7 +17,9 @@ from meshtop.units import parse_duration
 
 
 @click.command(name="scenario")
-@click.argument("name", required=False)
+@click.argument(
+    "name", required=False, shell_complete=lambda _c, _p, begun: [n for n in names() if n.startswith(begun)]
+)
 @click.option("--list", "listed", is_flag=True, help="The scenarios that there are.")
 @click.option("--json", "in_json", is_flag=True, help="With --list: all that is known of them.")
 @click.option("--for", "for_text", metavar="TIME", help="End after that long; else with Ctrl-C.")
