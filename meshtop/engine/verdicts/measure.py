@@ -15,7 +15,7 @@ from meshtop.engine.counters import TIMEOUTS as NODE_TIMEOUTS
 from meshtop.engine.links import LinkRecord
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.timeseries import median
-from meshtop.engine.verdicts.pings import against_pings, take_pings
+from meshtop.engine.verdicts.pings import against_pings, floors, take_pings
 from meshtop.engine.verdicts.signals import ENOUGH_SEGS, LinkSignals
 from meshtop.engine.verdicts.tally import (
     ACKED,
@@ -79,6 +79,8 @@ def gather(record: NodeRecord, link: LinkRecord, tally: NodeTally | None, peer: 
         _tcp(signals, group, axis_now, record.missing)
         _node_timeouts(signals, record, axis_now)
         against_pings(signals, group, link, axis_now)
+        if signals.bloat is not None:
+            floors(signals, link, axis_now)
     if peer is not None and peer.at is not None:
         _receiver(signals, peer.links.get(LinkKey(link.key.dst, link.key.src, link.key.path)), peer.at)
     _stalls(signals, link, axis_now)

@@ -12,8 +12,9 @@ from meshtop.engine.verdicts.tally import RETRANS, SEGS, Group
 PINGS_S = 30.0
 _RTT_S = 5.0  # pings of the last seconds: a queue that has come or gone is to be seen at once
 _FULL_PINGS_S = 20.0  # they come every five seconds
-# How still a longer round trip stands: over so long, with so many pings, where so much is added.
-_WANDER_S, _ENOUGH_LATELY, _TELLING_MS = 8.0, 5, 20.0
+# How still the least round trip stands is told by so many pings, where so much is added.
+_ENOUGH_LATELY, _TELLING_MS = 3, 20.0
+_FLOORS, _RISEN = 24, 2.0  # for two minutes, as long as it is at twice the baseline
 # Fewer pings than this would hardly have met any loss.
 _ENOUGH_PINGS = 8
 # Segments in a second whose lost share says something of that second.
@@ -37,9 +38,6 @@ def take_pings(signals: LinkSignals, record: NodeRecord, link: LinkRecord, now: 
     if signals.rtt_ms is not None and signals.baseline_ms:
         signals.rtt_inflation = signals.rtt_ms / signals.baseline_ms
         signals.rtt_added_ms = signals.rtt_ms - signals.baseline_ms
-        lately = link.small.tally(now - _WANDER_S, now)[0]
-        if signals.rtt_added_ms >= _TELLING_MS and len(lately) >= _ENOUGH_LATELY:
-            signals.rtt_wander = (max(lately) - min(lately)) / signals.rtt_added_ms
     if signals.rtt_ms and signals.full_rtt_ms is not None:
         signals.size_ratio = signals.full_rtt_ms / signals.rtt_ms
     running = record.boot.pings(link.key) if record.boot is not None else ()
@@ -54,6 +52,24 @@ def take_pings(signals: LinkSignals, record: NodeRecord, link: LinkRecord, now: 
         signals.silence_limit_s = 2 * interval_s + max(1.0, usual_s)
         if signals.silence_s > signals.silence_limit_s:
             signals.silent_for_s = signals.silence_s
+
+
+def floors(signals: LinkSignals, link: LinkRecord, now: float) -> None:
+    """The least round trip of every five seconds. A queue is never still; a way that became longer is, but for what
+    waits on top of it now and then. So it is told by how the least has moved since it rose."""
+    if not signals.baseline_ms:
+        return
+    least: list[float] = []
+    for back in range(_FLOORS):
+        rtts = link.small.tally(now - (back + 1) * _RTT_S, now - back * _RTT_S)[0]
+        if len(rtts) < _ENOUGH_LATELY or (back >= 2 and min(rtts) < _RISEN * signals.baseline_ms):
+            break
+        least.append(min(rtts))
+    if len(least) >= 2:
+        signals.rtt_floor_inflation = min(least[:2]) / signals.baseline_ms
+        risen_ms = min(least) - signals.baseline_ms
+        if signals.rtt_floor_inflation >= _RISEN and risen_ms >= _TELLING_MS:
+            signals.rtt_floor_moves = (max(least) - min(least)) / risen_ms
 
 
 def against_pings(signals: LinkSignals, group: Group, link: LinkRecord, now: float) -> None:

@@ -69,7 +69,8 @@ class LinkSignals:
     baseline_ms: float | None = None
     rtt_inflation: float | None = None
     rtt_added_ms: float | None = None
-    rtt_wander: float | None = None  # by how much pings vary, of what is added to them: a queue is never still
+    rtt_floor_inflation: float | None = None  # the least of the last ten seconds over the baseline
+    rtt_floor_moves: float | None = None  # by how much the least of five seconds moves, of what is added to it
     full_rtt_ms: float | None = None
     size_ratio: float | None = None  # full-size round trip over the small one
     silence_s: float | None = None  # since the last answer at either size, while pings were sent

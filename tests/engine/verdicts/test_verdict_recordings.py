@@ -56,9 +56,9 @@ def test_it_is_not_found_where_something_else_is(case: Case, replay: Callable) -
     assert case.code not in {code for code, _ in replay(case.not_in).codes(above_info=False)}
 
 
-@pytest.mark.parametrize("name", ["healthy", "app-limited", "full-lines"])
+@pytest.mark.parametrize("name", ["healthy", "app-limited", "full-lines", "detour", "long-way"])
 def test_what_is_well_is_left_alone(name: str, replay: Callable) -> None:
-    """Flows that are paced, applications that rest, lines that bulk copies fill: none of it is trouble."""
+    """Paced flows, applications that rest, lines that copies fill, ways that are long or become longer: no trouble."""
     assert replay(name).codes() == set()
 
 
