@@ -7,7 +7,7 @@ times give the same answers, whether they come from live sessions or from a reco
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -15,10 +15,11 @@ import msgspec
 from meshtop.burst import BurstRecord, NodeLoad
 from meshtop.engine.attribution import OwnConnections
 from meshtop.engine.burstbook import BurstBook
-from meshtop.engine.figures import Window, cpu_s_a_frame, link_view, node_view, stall_views
+from meshtop.engine.figures import Window, cpu_s_a_frame, link_view, node_view
 from meshtop.engine.flowlist import flow_views
 from meshtop.engine.looks import Look, is_worth_it, pace
 from meshtop.engine.nodes import NodeRecord
+from meshtop.engine.parts import Part, Parts
 from meshtop.engine.past import Archive, view_of
 from meshtop.engine.snapshot import (
     FlowView,
@@ -60,6 +61,8 @@ from meshtop.model import (
 
 WINDOW_S = 10.0
 NODE_EVENT_S = 10.0  # of `meshtop stream`
+# What these tell may be shown a moment later: it makes no state.
+_AT_LEISURE = (OperatorPing, SessionStats, LogLine, Mark, BurstTold, ExperimentTold)
 _LOG_LINES = 500
 _MARKS = 200
 
@@ -78,6 +81,7 @@ class Engine:
         }
         for record in self._nodes.values():
             record.others = self._nodes
+        self._parts = Parts(WINDOW_S)
         self.archive = Archive(sum(len(record.links) for record in self._nodes.values()))
         self._verdicts = Verdicts(mesh, self._nodes, own)
         self._told_state: dict[NodeName, tuple[NodeState, float]] = {}  # with the time of the last node event
@@ -113,6 +117,8 @@ class Engine:
         node = getattr(event, "node", None)
         if node is not None and node not in self._nodes:
             return ()
+        if not isinstance(event, _AT_LEISURE):
+            self._parts.changed(node)
         return tuple(self._receivers[type(event)](event))
 
     def tick(self, now: float) -> tuple[StreamEvent, ...]:
@@ -318,48 +324,29 @@ class Engine:
 
     def snapshot(self, now: float, window_s: float = WINDOW_S) -> Snapshot:
         """The mesh over the last ``window_s`` seconds (at most about ten minutes are kept), as of ``now``."""
-        windows = {name: Window.of(record, now, window_s) for name, record in self._nodes.items()}
-        views = {name: node_view(record, now, windows[name]) for name, record in self._nodes.items()}
+        return self._snapshot(now, window_s, [Part.of(record, now, window_s) for record in self._nodes.values()])
+
+    def _snapshot(self, now: float, window_s: float, parts: Sequence[Part]) -> Snapshot:
         return Snapshot(
             mesh=self._mesh.name,
             at=rfc3339(now),
             window_s=window_s,
-            nodes=tuple(views.values()),
-            links=tuple(
-                link_view(record, link, now, windows[name], views[name])
-                for name, record in self._nodes.items()
-                for link in record.links.values()
-            ),
-            stalls=tuple(stall for name, record in self._nodes.items() for stall in stall_views(record, windows[name])),
+            nodes=tuple(part.node for part in parts),
+            links=tuple(link for part in parts for link in part.links),
+            stalls=tuple(stall for part in parts for stall in part.stalls),
             bursts=self._bursts.overlapping(now - window_s),
             findings=self._verdicts.open,
         )
 
-    def view(
-        self,
-        now: float,
-        window_s: float = WINDOW_S,
-        *,
-        operator_cpu_pct: float | None = None,
-        operator_rss_bytes: int | None = None,
-    ) -> View:
+    def view(self, now: float, *, operator_cpu_pct: float | None = None, operator_rss_bytes: int | None = None) -> View:
         """All that a screen draws from. What the operator's own process costs is told by who composes."""
-        trails = {
-            key: link.trail(record.axis_now(now), now, record.interval_s, record.fresh_limit_s)
-            for record in self._nodes.values()
-            for key, link in record.links.items()
-        }
-        strips = {
-            key: link.strip.view(record.axis_now(now), now, record.fresh_limit_s, link.stalls)
-            for record in self._nodes.values()
-            for key, link in record.links.items()
-        }
+        drawn = [self._parts.at(record, now) for record in self._nodes.values()]
         return View(
             at=now,
             mesh=self._mesh,
-            snapshot=self.snapshot(now, window_s),
-            trails=trails,
-            strips=strips,
+            snapshot=self._snapshot(now, WINDOW_S, [each.part for each in drawn]),
+            trails={key: trail for each in drawn for key, trail in each.trails.items()},
+            strips={key: strip for each in drawn for key, strip in each.strips.items()},
             looking=tuple(name for name, interval_s in self._looked_at.items() if interval_s < self._usual_s),
             stalls=tuple(record.view() for record in self._book),
             log=tuple(self._log),
