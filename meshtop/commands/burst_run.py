@@ -191,7 +191,11 @@ class _Front:
 
     async def _run(self) -> list[BurstRecord]:
         confirmed = StartBurst(requests=tuple(self._asked), confirmed=True)
-        return await self._monitor.bursts.run_all(confirmed)
+        try:
+            return await self._monitor.bursts.run_all(confirmed)
+        except asyncio.CancelledError:
+            burst_text.note("meshtop: interrupted; the burst was ended, and nothing of it is left")
+            raise
 
     async def _streamed(self) -> int:
         lines = Lines(self._fd, partial(_lost, self._monitor))
