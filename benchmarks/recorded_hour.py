@@ -12,6 +12,7 @@ import contextlib
 import os
 import pty
 import random
+import re
 import select
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from benchmarks.operator_cost import MOVING, OUTGOING
 from benchmarks.table import Figure, Table, median
 from meshtop import compose, config
 from meshtop.collect.fold import Fold, Reel
-from meshtop.collect.playback import Shelf
+from meshtop.collect.playback import Known
 from meshtop.collect.scan import LENGTH, Told
 from meshtop.model import LogLine, Mark, SessionChanged
 from meshtop.parse.errors import ParseError
@@ -48,7 +49,10 @@ def measure(quick: bool) -> list[Table]:
     table = Table(
         "recorded_hour",
         f"A recording of {length_s / 60:g} minutes, 5 nodes × 20 moving sockets at 1 Hz",
-        ("MB", "on the screen after, s", "read through in, s", "seek ms", "worst", "before read through ms", "worst "),
+        (
+            *("MB", "on the screen after, s", "read through in, s", "seek: shown after ms", "worst"),
+            *("engine there after ms", "worst ", "before it is read through, ms", "worst  "),
+        ),
     )
     with tempfile.TemporaryDirectory(prefix="meshtop-bench-") as folder:
         live, whole = Path(folder) / "live.mtr", Path(folder) / "hour.mtr"
@@ -62,23 +66,27 @@ def measure(quick: bool) -> list[Table]:
         size_mb = whole.stat().st_size / 1e6
         shown_s = _shown_after(whole)
         with RecordingReader(whole) as reader:
-            shelf, read_s = _read_through(whole)
-            warm = [_seek(reader, shelf, at) for at in _times(reader)]
-            cold = [_seek(reader, Shelf(), at) for at in _times(reader)]
-        shelf.close()
+            known, read_s = _read_through(whole)
+            shown = [_shown(known, at) for at in _times(reader)]
+            warm = [_seek(reader, known, at) for at in _times(reader)]
+            cold = [_seek(reader, Known(), at) for at in _times(reader)]
+        known.close()
     table.add(
         Figure(size_mb, "MB", 1, budget=BUDGET_MB * length_s / HOUR_S),
         Figure(shown_s, "s", 2, budget=BUDGET_OPEN_S),
         Figure(read_s, "s", 1),
-        Figure(median(warm), "ms", 0, budget=BUDGET_SEEK_MS),
-        Figure(max(warm), "ms", 0, budget=BUDGET_SEEK_MS),
+        Figure(median(shown), "ms", 0, budget=BUDGET_SEEK_MS),
+        Figure(max(shown), "ms", 0, budget=BUDGET_SEEK_MS),
+        Figure(median(warm), "ms", 0),
+        Figure(max(warm), "ms", 0),
         Figure(median(cold), "ms", 0),
         Figure(max(cold), "ms", 0),
     )
-    table.notes.append("On the screen: `meshtop replay` from its start until REPLAY is painted, in a terminal.")
+    table.notes.append("On the screen: `meshtop replay` from its start until it names the recording.")
     table.notes.append(
-        f"A seek ends with the view that is painted; {SEEKS} to random times. Before the recording is read through, "
-        "which happens beside the screen, the 70 s before the wanted time are folded instead."
+        f"{SEEKS} seeks to random times. Shown is the view of then, at most 2 s before; the engine, from which it can "
+        "go on and charts are drawn, follows. Before the recording is read through, which happens beside the screen, "
+        "the 70 s before the wanted time are folded instead, and nothing is shown earlier."
     )
     table.notes.append("The hour repeats one real minute of two and a half; see benchmarks/recorded_hour.py.")
     return [table]
@@ -106,39 +114,71 @@ class _Going:
         self.rows = Rows()
         self.names: dict[tuple[str, str], None] = {}
         self.seq = 0
+        self._pings_told: set[str] = set()  # rows of pings that were whole since the last key frame
+        self._steps: dict[tuple[int, str], tuple[list[str], list[str]]] = {}  # a ping's row in a key frame, and before
 
     def frame(self, raw: bytes, later_s: float, *, whole: bool) -> bytes:
         """The frame with times ``later_s`` later; ``whole``: as a key frame of what the rows are with it."""
         header, body = split_frame(raw)
-        told: list[str] = []
+        whole = whole or header.key
+        before = dict(self.rows.table("p"))
         if header.key and not later_s:
             self.rows.clear()
             self.names.clear()
-        for line in body.decode("utf-8", "replace").split("\n")[:-1]:
-            if header.key and later_s and "=" in line[:24]:
-                continue  # the rows of the first time round; ours have gone on
-            with contextlib.suppress(ParseError):
-                change = self.rows.apply(line)
-                if change is None:
-                    told.append(line)
-                    continue
-                key = (change.table, change.row)
-                if change.words is None:
-                    self.names.pop(key, None)
-                else:
-                    self.names[key] = None
-                if not whole or change.table == "p":
-                    told.append(line)
         if whole:
-            told = [line for line in told if line[:1] in "SU"] + [
-                f"{table}{row}={' '.join(self.rows.table(table)[row])}" for table, row in self.names if table != "p"
+            self._pings_told.clear()
+        told: list[str] = []
+        for line in body.decode("utf-8", "replace").split("\n")[:-1]:
+            told += self._line(line, header.seq, before, again=bool(header.key and later_s))
+        if whole:
+            rest = [name for name in self.names if name[0] != "p"]
+            told = [line for line in told if line[:1] in "SUp"] + [
+                f"{table}{row}={' '.join(self.rows.table(table)[row])}" for table, row in rest
             ]
         self.seq += 1
         new = "".join(f"{line}\n" for line in told).encode()
         words = raw[: raw.find(b"\n")].decode("ascii").split(" ")
         words[3], words[4] = str(self.seq), f"{header.uptime_s + later_s:.2f}"
-        words[7], words[8] = "K" if whole or header.key else "D", str(len(new))
+        words[7], words[8] = "K" if whole else "D", str(len(new))
         return " ".join(words).encode() + b"\n" + new + END
+
+    def _line(self, line: str, seq: int, before: dict[str, list[str]], *, again: bool) -> list[str]:
+        table, (row, equals, text) = line[:1], line[1:].partition("=")
+        if again and equals and row.isalnum():
+            if table != "p" or (seq, row) not in self._steps:
+                return []  # the rows of the first time round; ours have gone on
+            line = f"p{row}={' '.join(_stepped(self.rows.table('p')[row], *self._steps[seq, row]))}"
+        elif table == "p" and equals and row in before and not again:
+            self._steps[seq, row] = (before[row], text.split())
+        try:
+            change = self.rows.apply(line)
+        except ParseError:
+            return []
+        if change is None:
+            return [line]
+        if change.words is None:
+            self.names.pop((change.table, change.row), None)
+        else:
+            self.names[change.table, change.row] = None
+        if change.table == "p" and change.words is not None and change.row not in self._pings_told:
+            self._pings_told.add(change.row)
+            return [f"p{change.row}={' '.join(change.words)}"]
+        return [line]
+
+
+def _stepped(words: list[str], before: list[str], after: list[str]) -> list[str]:
+    """``words`` with what numbers grew by from ``before`` to ``after``; where these are of another form, ``after``."""
+    if not len(words) == len(before) == len(after):
+        return after
+    return [_grown(*each) for each in zip(words, before, after, strict=True)]
+
+
+def _grown(word: str, before: str, after: str) -> str:
+    numbers = [re.fullmatch(r"([^0-9]*)([0-9]+)", each) for each in (word, before, after)]
+    if not all(numbers):
+        return after
+    now, old, new = (match for match in numbers if match is not None)
+    return f"{now[1]}{int(now[2]) + int(new[2]) - int(old[2])}"
 
 
 def extend(live: Path, whole: Path, length_s: float) -> None:
@@ -188,7 +228,7 @@ def _later(record: Record, later_s: float, connections: dict[tuple[str, int], _G
 
 
 def _shown_after(path: Path) -> float:
-    """Until the screen of ``meshtop replay`` says REPLAY."""
+    """Until the screen of ``meshtop replay`` names the recording."""
     leader, follower = pty.openpty()
     started = time.monotonic()
     with subprocess.Popen(
@@ -197,7 +237,7 @@ def _shown_after(path: Path) -> float:
     ) as process:  # fmt: skip
         os.close(follower)
         seen = b""
-        while b"REPLAY" not in seen and time.monotonic() - started < 60:
+        while path.name.encode() not in seen and time.monotonic() - started < 60:
             if select.select([leader], [], [], 1.0)[0]:
                 seen += os.read(leader, 65536)
         took_s = time.monotonic() - started
@@ -210,14 +250,14 @@ def _shown_after(path: Path) -> float:
     return took_s
 
 
-def _read_through(path: Path) -> tuple[Shelf, float]:
-    shelf, started = Shelf(), time.monotonic()
+def _read_through(path: Path) -> tuple[Known, float]:
+    known, started = Known(), time.monotonic()
     with subprocess.Popen([sys.executable, "-m", "meshtop.collect.scan", str(path)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         while head := process.stdout.read(LENGTH.size):
             data = process.stdout.read(LENGTH.unpack(head)[0])
-            shelf.take(msgspec.msgpack.decode(data, type=Told))
-    return shelf, time.monotonic() - started
+            known.take(msgspec.msgpack.decode(data, type=Told))
+    return known, time.monotonic() - started
 
 
 def _times(reader: RecordingReader) -> list[float]:
@@ -225,10 +265,17 @@ def _times(reader: RecordingReader) -> list[float]:
     return [chance.uniform(reader.first_at + CYCLE_S, reader.last_at) for _ in range(SEEKS)]
 
 
-def _seek(reader: RecordingReader, shelf: Shelf, at: float) -> float:
-    """Milliseconds until the view of then is there."""
+def _shown(known: Known, at: float) -> float:
+    """Milliseconds until there is a view to paint."""
     started = time.monotonic()
-    fold: Fold | None = shelf.before(at)
+    assert known.view(at) is not None
+    return 1000 * (time.monotonic() - started)
+
+
+def _seek(reader: RecordingReader, known: Known, at: float) -> float:
+    """Milliseconds until the engine stands there."""
+    started = time.monotonic()
+    fold: Fold | None = known.fold(at)
     if fold is None:
         reel = Reel.cold(reader, at)
     else:

@@ -5,6 +5,7 @@ A fold can be kept as bytes and taken up again, and so a replay goes back in tim
 
 from __future__ import annotations
 
+import gc
 import pickle
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from meshtop.engine.snapshot import StreamEvent
 from meshtop.model import Mesh, NodeName
 from meshtop.parse.frame import FrameReader
 from meshtop.recording import FrameRecord, Record, RecordingReader, TickRecord
+from meshtop.recording.recent import is_key
 
 # Where nothing was kept: a key frame of each connection comes once a minute, and a few seconds of slack with it.
 WARM_UP_S = 70.0
@@ -23,8 +25,8 @@ WARM_UP_S = 70.0
 class Fold:
     """``after``: the number of the last block that is folded whole; -1: none is."""
 
-    def __init__(self, mesh: Mesh) -> None:
-        self.engine = Engine(mesh)
+    def __init__(self, mesh: Mesh, engine: Engine | None = None) -> None:
+        self.engine = engine or Engine(mesh)
         self.after = -1
         self.at: float | None = None
         self._readers: dict[tuple[NodeName, int], FrameReader] = {}
@@ -35,6 +37,8 @@ class Fold:
         if isinstance(record, TickRecord):
             return self.engine.tick(record.at)
         if isinstance(record, FrameRecord):
+            if (record.node, record.connection) not in self._readers and not is_key(record.raw):
+                return ()  # builds on what was before the beginning
             reader = self._readers.setdefault((record.node, record.connection), FrameReader())
             event = frame_event(reader, record.node, record.connection, record.at, record.raw)
             return self.engine.receive(event)
@@ -46,7 +50,15 @@ class Fold:
     @staticmethod
     def again(kept: bytes) -> Fold:
         """From bytes that this very version of meshtop has made, on this machine, a moment ago."""
-        fold = pickle.loads(zlib.decompress(kept))  # noqa: S301  # never from a file that somebody gave us
+        data = zlib.decompress(kept)
+        # Nothing of it is garbage, and looking for some takes four times as long as making it.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            fold = pickle.loads(data)  # noqa: S301  # never from a file that somebody gave us
+        finally:
+            if collecting:
+                gc.enable()
         assert isinstance(fold, Fold)  # noqa: S101
         return fold
 
@@ -94,8 +106,3 @@ class Reel:
         for _, records in reader.blocks_from(fold.after + 1):
             yield from records
 
-
-def folded(reader: RecordingReader) -> tuple[Engine, Iterator[StreamEvent]]:
-    """An engine, and what `meshtop stream` said of a whole recording while that is folded into it."""
-    fold = Fold(reader.header.mesh)
-    return fold.engine, (event for record in reader.records() for event in fold.take(record))

@@ -1,8 +1,8 @@
 """A recording in the place of a live mesh: played, stopped, and gone to and fro in. A screen sees a source like any.
 
-The engine is the same and is fed the same way. Going back is taking up a fold that was kept on the way there; those are
-made by a process of their own (``collect.scan``), so that neither the screen nor the playing waits for it. Until that
-process has come so far, the minute before the wanted time is folded instead.
+The engine is the same and is fed the same way. A process of its own (``collect.scan``) reads the recording through, and
+keeps views and folds on the way. Going somewhere shows the view of then at once; the engine takes up the nearest fold
+before it and folds what is missing. Until that process has come so far, the minute before the wanted time is folded.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import psutil
 
 from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.collect.fold import Fold, Reel
-from meshtop.collect.scan import LENGTH, Told
+from meshtop.collect.scan import LENGTH, VIEW_EVERY_S, Told, unpacked_view
 from meshtop.engine.experiments import ExperimentPlan
 from meshtop.engine.snapshot import (
     FlowView,
@@ -45,43 +44,69 @@ _FOLD_S = 0.06
 _NEAR_S = 10.0
 
 
-class _Kept(NamedTuple):
-    at: float
-    offset: int
-    size: int
+class _Shelf:
+    """Packed things by their time, in a file that goes with the process, whatever ends it."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="meshtop-")  # noqa: SIM115
+        self._times: list[float] = []
+        self._places: list[tuple[int, int]] = []
+
+    def put(self, at: float, data: bytes) -> None:
+        offset = self._file.seek(0, 2)
+        self._file.write(data)
+        self._times.append(at)
+        self._places.append((offset, len(data)))
+
+    def before(self, at: float) -> tuple[float, bytes] | None:
+        """The latest at or before ``at``, with its time."""
+        place = bisect.bisect_right(self._times, at) - 1
+        if place < 0:
+            return None
+        offset, size = self._places[place]
+        self._file.seek(offset)
+        return self._times[place], self._file.read(size)
+
+    def time_before(self, at: float) -> float | None:
+        place = bisect.bisect_right(self._times, at) - 1
+        return None if place < 0 else self._times[place]
+
+    def close(self) -> None:
+        self._file.close()
 
 
-class Shelf:
-    """What the reading process told: stops, and folds on disk."""
+class Known:
+    """What the reading process told: stops, views, folds."""
 
     def __init__(self) -> None:
         self.read_until: float | None = None
         self.stops: tuple[PlaybackStop, ...] = ()
-        self._file = tempfile.TemporaryFile(prefix="meshtop-")  # noqa: SIM115  # gone with the process, whatever ends it
-        self._kept: list[_Kept] = []
+        self._views, self._folds = _Shelf(), _Shelf()
 
     def take(self, told: Told) -> None:
         self.read_until, self.stops = told.until, told.stops
+        if told.view is not None:
+            self._views.put(told.until, told.view)
         if told.fold is not None:
-            offset = self._file.seek(0, 2)
-            self._file.write(told.fold)
-            self._kept.append(_Kept(told.at, offset, len(told.fold)))
+            self._folds.put(told.until, told.fold)
 
-    def before(self, at: float) -> Fold | None:
-        """The latest fold that was kept at or before ``at``."""
-        place = bisect.bisect_right([kept.at for kept in self._kept], at)
-        if place == 0:
+    def view(self, at: float) -> View | None:
+        """As it was at ``at``, or at most a few seconds before."""
+        found = self._views.before(at)
+        if found is None or at - found[0] > 2 * VIEW_EVERY_S:
             return None
-        kept = self._kept[place - 1]
-        self._file.seek(kept.offset)
-        return Fold.again(self._file.read(kept.size))
+        return unpacked_view(found[1])
 
-    def latest_before(self, at: float) -> float | None:
-        times = [kept.at for kept in self._kept if kept.at <= at]
-        return times[-1] if times else None
+    def fold(self, at: float) -> Fold | None:
+        found = self._folds.before(at)
+        return None if found is None else Fold.again(found[1])
+
+    def fold_time(self, at: float) -> float | None:
+        return self._folds.time_before(at)
 
     def close(self) -> None:
-        self._file.close()
+        self._views.close()
+        self._folds.close()
 
 
 class Replay:
@@ -91,8 +116,9 @@ class Replay:
         self, reader: RecordingReader, speed: float = 1.0, at: float | None = None, *, paused: bool = False
     ) -> None:
         self._reader = reader
-        self._shelf = Shelf()
-        self._shelf_in_use = asyncio.Lock()
+        self._known = Known()
+        self._known_in_use = asyncio.Lock()
+        self._glimpse: View | None = None  # what is shown while the engine is on its way
         self._at = self._clamped(reader.shown_from if at is None else at)
         self._reel: Reel | None = None
         self._speed = speed
@@ -110,6 +136,8 @@ class Replay:
     # ── what the screens' Source asks for ────────────────────────────────────────────────────────────────────────────
 
     def view(self) -> View:
+        if self._glimpse is not None:
+            return self._dressed(self._glimpse)
         if self._reel is None:
             empty = View(at=self._at, mesh=self._reader.header.mesh, snapshot=self._nothing())
             return self._dressed(empty)
@@ -128,6 +156,7 @@ class Replay:
                 self._paused = self._paused if paused is None else paused
                 if at is not None:
                     self._wanted = self._clamped(at)
+                    self._glimpse = self._known.view(self._wanted)
                 self._wake.set()
                 self._say_changed()
             case MakeReport() if self.reporting is not None:
@@ -171,7 +200,7 @@ class Replay:
                 tasks.create_task(self._read_through(), name="reading through")
                 tasks.create_task(self._watch_own_cost(), name="own cost")
         finally:
-            self._shelf.close()
+            self._known.close()
 
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -207,21 +236,21 @@ class Replay:
         """To the wanted time; a newer wish on the way replaces it."""
         while (wanted := self._wanted) is not None:
             self._say_changed()
-            async with self._shelf_in_use:
+            async with self._known_in_use:
                 reel = await asyncio.to_thread(self._reel_at, wanted)
             self._reel, self._at = reel, wanted
             if self._wanted == wanted:
-                self._wanted = None
+                self._wanted = self._glimpse = None
         self._ready.set()
 
     def _reel_at(self, at: float) -> Reel:
         """In a thread. Nothing else uses the recording or the shelf's file meanwhile: playing waits."""
         reel = self._reel
-        kept_at = self._shelf.latest_before(at)
+        kept_at = self._known.fold_time(at)
         if reel is not None and 0 <= at - self._at <= _NEAR_S and (kept_at is None or kept_at <= self._at):
             reel.forward(at)
             return reel
-        fold = self._shelf.before(at)
+        fold = self._known.fold(at)
         if fold is None:
             return Reel.cold(self._reader, at)
         reel = Reel(self._reader, fold)
@@ -244,8 +273,8 @@ class Replay:
             while out is not None:
                 head = await out.readexactly(LENGTH.size)
                 told = msgspec.msgpack.decode(await out.readexactly(LENGTH.unpack(head)[0]), type=Told)
-                async with self._shelf_in_use:
-                    self._shelf.take(told)
+                async with self._known_in_use:
+                    self._known.take(told)
         except asyncio.IncompleteReadError:
             pass  # it has told all
         finally:
@@ -274,14 +303,14 @@ class Replay:
         playback = PlaybackView(
             first_at=reader.shown_from,
             last_at=reader.last_at,
-            at=self._at,
+            at=self._at if self._wanted is None else self._wanted,
             speed=self._speed,
             paused=self._paused or over,
             incomplete=reader.incomplete,
             file=reader.path.name,
             seeking=self._wanted is not None,
-            read_until=self._shelf.read_until,
-            stops=self._shelf.stops,
+            read_until=self._known.read_until,
+            stops=self._known.stops,
         )
         return msgspec.structs.replace(
             view,

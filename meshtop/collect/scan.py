@@ -5,37 +5,41 @@ Run as ``python -m meshtop.collect.scan FILE``; writes messages to standard outp
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from meshtop.collect.fold import Fold
-from meshtop.engine.snapshot import BurstEvent, FindingEvent, MarkEvent, PlaybackStop, StallEvent, StreamEvent
+from meshtop.engine.snapshot import BurstEvent, FindingEvent, MarkEvent, PlaybackStop, StallEvent, StreamEvent, View
 from meshtop.engine.timeseries import utc_seconds
 from meshtop.model import Value
 from meshtop.recording import RecordingReader
 
-# From one to the next a replay has to fold at most that much: some 0.2 s of five busy nodes at one sample a second.
+# From one to the next a replay has to fold at most that much: below a second for five busy nodes at one sample a
+# second, of some two megabytes each. What is shown until then is a view, and these are small and close together.
 KEEP_EVERY_S = 20.0
-TELL_EVERY_S = 30.0  # of the recording
+VIEW_EVERY_S = 2.0
 LENGTH = struct.Struct("<I")
+_VIEW_ENCODER = msgspec.msgpack.Encoder()
+_VIEW_DECODER = msgspec.msgpack.Decoder(View)
 # A stall is worth a jump from where a link is called stalled; below that there is one wherever something is lossy.
 _WORTH_S = 1.0
 
 
 class Told(Value, frozen=True, kw_only=True):
-    """All stops up to ``until``; with ``fold``, one that is whole after block ``after`` at ``at``."""
+    """All stops up to ``until``, and the packed view of that moment; with ``fold``, one that was kept then."""
 
     until: float
     stops: tuple[PlaybackStop, ...]
+    view: bytes | None = None
     fold: bytes | None = None
-    after: int = -1
-    at: float = 0.0
 
 
 class Stops:
@@ -75,7 +79,7 @@ class Stops:
 def scan(reader: RecordingReader, out: BinaryIO) -> None:
     """Tell of the whole recording, in its order."""
     fold, stops = Fold(reader.header.mesh), Stops()
-    kept_at = told_at = reader.first_at
+    kept_at = viewed_at = reader.first_at
     keeping = True
     for number, records in reader.blocks_from(0):
         for record in records:
@@ -83,20 +87,26 @@ def scan(reader: RecordingReader, out: BinaryIO) -> None:
                 stops.learn(event)
         fold.after = number
         at = fold.at
-        if at is None:
+        if at is None or at - viewed_at < VIEW_EVERY_S:
             continue
+        viewed_at = at
+        kept: bytes | None = None
         if keeping and at - kept_at >= KEEP_EVERY_S:
-            kept_at = told_at = at
+            kept_at = at
             try:
                 kept = fold.kept()
             except (pickle.PicklingError, TypeError, AttributeError, RecursionError):
-                keeping = False  # seeking has to fold more then, and does
-                continue
-            _tell(out, Told(until=at, stops=stops.all(), fold=kept, after=number, at=at))
-        elif at - told_at >= TELL_EVERY_S:
-            told_at = at
-            _tell(out, Told(until=at, stops=stops.all()))
+                keeping = False  # going on from a seek has to fold more then, and does
+        _tell(out, Told(until=at, stops=stops.all(), view=packed_view(fold.engine.view(at)), fold=kept))
     _tell(out, Told(until=reader.last_at, stops=stops.all()))
+
+
+def packed_view(view: View) -> bytes:
+    return zlib.compress(_VIEW_ENCODER.encode(view), 1)
+
+
+def unpacked_view(packed: bytes) -> View:
+    return _VIEW_DECODER.decode(zlib.decompress(packed))
 
 
 def _tell(out: BinaryIO, told: Told) -> None:
@@ -107,6 +117,7 @@ def _tell(out: BinaryIO, told: Told) -> None:
 
 def main() -> None:
     os.nice(10)  # whoever watches comes first
+    gc.set_threshold(100_000, 20, 100)  # little of it is garbage, and what is kept is much
     with RecordingReader(Path(sys.argv[1])) as reader:
         try:
             scan(reader, sys.stdout.buffer)

@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 import msgspec
 
-from meshtop.collect.replay import events
+from meshtop.collect.fold import Fold
 from meshtop.commands.headless import show
 from meshtop.commands.output import stdout, verdict, write_all
 from meshtop.commands.pictures import Wanted, check, write
 from meshtop.commands.running import FINE
 from meshtop.engine.engine import Engine
 from meshtop.engine.snapshot import StreamEvent
-from meshtop.recording import RecordingError, RecordingReader, TickRecord
+from meshtop.recording import RecordingError, RecordingReader
 
 
 def snapshot(file: Path, window_s: float, *, as_json: bool, pictures: Wanted | None = None) -> int:
@@ -63,9 +63,13 @@ def open_recording(file: Path) -> RecordingReader:
 
 
 def replayed(engine: Engine, reader: RecordingReader) -> Iterator[StreamEvent]:
-    """Folds a whole recording into ``engine``; what `meshtop stream` said of it when it was live."""
-    for event in events(reader.records()):
-        yield from engine.tick(event.at) if isinstance(event, TickRecord) else engine.receive(event)
+    """Folds a whole recording into ``engine``; what `meshtop stream` said of it when it was live. Of a lead that only
+    brings the state up nothing is said."""
+    fold = Fold(reader.header.mesh, engine)
+    for record in reader.records():
+        told = fold.take(record)
+        if record.at >= reader.shown_from:
+            yield from told
 
 
 def _note_incomplete(reader: RecordingReader) -> None:
