@@ -1,0 +1,153 @@
+"""What is of a whole node, and what experiments and bursts add: over an engine that is fed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from meshtop.burst import BurstRecord
+from meshtop.engine.verdicts.tried import FRESH_S, Tried, loaded_ratio, udp_policed
+from meshtop.model import ExperimentRecord, ExperimentTold, LinkKey, SessionChanged
+
+LINK = LinkKey("e", "a", "vpn")
+
+
+def seconds(story, count: int, **parts: object) -> None:
+    for _ in range(count):
+        story.second(**parts)
+
+
+def findings(story) -> dict[str, object]:
+    return {f.code: f for f in story.engine.snapshot(story.now).findings}
+
+
+def test_a_node_that_cannot_be_reached_is_said_with_its_reason(story: Callable) -> None:
+    one = story()
+    one.begin()
+    seconds(one, 5)
+    reason = "connection refused"
+    one.receive(SessionChanged(at=one.now, node="e", connection=1, phase="down", reason=reason))
+    now = one.now
+    for after in range(6):
+        one.events.extend(one.engine.tick(now + after))
+    (finding,) = one.engine.snapshot(now + 6).findings
+    assert (finding.code, finding.node, finding.severity) == ("unreachable", "e", "critical")
+    assert reason in finding.summary
+    assert [e.phase for e in one.events if getattr(e, "code", "") == "unreachable"] == ["open"]
+
+
+def test_nodes_that_are_only_connecting_are_no_finding(story: Callable) -> None:
+    one = story()
+    one.engine.receive(SessionChanged(at=one.now, node="a", connection=1, phase="connecting"))
+    for after in range(6):
+        one.engine.tick(one.now + after)
+    assert one.engine.snapshot(one.now + 6).findings == ()
+
+
+@pytest.mark.parametrize(("ahead_s", "severity"), [(0.4, None), (-2.5, "info"), (90.0, "warning")])
+def test_a_clock_that_is_off(story: Callable, build: SimpleNamespace, ahead_s: float, severity: str | None) -> None:
+    one = story()
+    wall = build.epoch + 1000.0 + ahead_s
+    info = type(build.info)(kernel="6.1.0", ss="6.1.0", wall_s=wall, wall_uptime_s=1000.0)
+    one.begin(info=info)
+    seconds(one, 5)
+    found = findings(one).get("clock-skew")
+    assert (found.severity if found else None) == severity
+    if found:
+        assert found.node == "e"
+        assert ("ahead" if ahead_s > 0 else "behind") in found.summary
+
+
+def test_a_host_that_drops_packets(story: Callable, build: SimpleNamespace) -> None:
+    one = story()
+    one.begin(softnet=build.softnet(0), net_dev={"eth0": build.dev(0, 0)})
+    for count in range(1, 8):
+        one.second(softnet=build.softnet(20 * count), net_dev={"eth0": build.dev(1000 * count, 0, 3 * count)})
+    found = findings(one)["host-drops"]
+    assert found.node == "e"
+    assert {each.what for each in found.evidence} == {"softnet drops", "dropped by eth0"}
+
+
+def test_a_few_drops_at_once_are_not_worth_a_word(story: Callable, build: SimpleNamespace) -> None:
+    one = story()
+    one.begin(softnet=build.softnet(0))
+    seconds(one, 3, softnet=build.softnet(0))
+    seconds(one, 6, softnet=build.softnet(40))
+    assert "host-drops" not in findings(one)
+
+
+# ── Experiments and bursts ──
+
+
+def experiment(kind: str = "tcp-udp", state: str = "done", **figures: float | None) -> ExperimentRecord:
+    return ExperimentRecord(
+        id="x1", kind=kind, src="e", dst="a", path="vpn", sends="1 MB", state=state, started=0.0, figures=figures
+    )  # type: ignore[arg-type]
+
+
+def burst(streams: int = 8, **parts: object) -> BurstRecord:
+    known = {"requested": {}, "state": "done", "sent_bytes": 14_480_000, "receiver_bps": 4e6, "retransmits": 500}
+    return BurstRecord(**{"id": "b1", "src": "e", "dst": "a", "path": "vpn", "streams": streams, **known, **parts})  # type: ignore[arg-type]
+
+
+def test_only_what_was_measured_counts_and_only_for_a_while() -> None:
+    tried = Tried()
+    tried.experiment(100.0, experiment(udp_loss_pct=3.0, tcp_bps=None))
+    tried.experiment(100.0, experiment("pmtu-sweep", "failed", pmtu_bytes=1300.0))
+    assert tried.of(LINK, 101.0) == {"udp_loss_pct": 3.0}
+    assert tried.links(101.0) == {LINK}
+    assert tried.of(LINK, 101.0 + FRESH_S) == {}
+    assert tried.links(101.0 + FRESH_S) == set()
+
+
+def test_what_is_newer_holds() -> None:
+    tried = Tried()
+    tried.experiment(100.0, experiment(udp_loss_pct=3.0))
+    tried.experiment(200.0, experiment(udp_loss_pct=0.0))
+    assert tried.of(LINK, 201.0)["udp_loss_pct"] == 0.0
+
+
+def test_bursts_are_evidence_for_the_direction_that_sent() -> None:
+    tried = Tried()
+    tried.burst(100.0, burst())
+    assert tried.of(LINK, 101.0) == {"eight_bps": 4e6, "eight_retrans_pct": pytest.approx(5.0)}
+    tried.burst(100.0, burst(1, requested={"reverse": True}))
+    assert tried.of(LinkKey("a", "e", "vpn"), 101.0)["one_bps"] == 4e6
+    tried.burst(110.0, burst(1, requested={"udp": True}, sender_bps=10e6, receiver_bps=5e6))
+    assert tried.of(LINK, 111.0)["udp_loss_pct"] == pytest.approx(50.0)
+    tried.burst(120.0, burst(state="aborted", receiver_bps=9e6))
+    assert tried.of(LINK, 121.0)["eight_bps"] == 4e6
+
+
+@pytest.mark.parametrize(
+    ("figures", "goodput_bps", "policed"),
+    [
+        ({"udp_offered_bps": 10e6, "udp_received_bps": 5e6, "udp_loss_pct": 50.0}, None, True),
+        ({"udp_offered_bps": 10e6, "udp_received_bps": 5e6, "udp_loss_pct": 50.0}, 4.8e6, True),
+        ({"udp_offered_bps": 10e6, "udp_received_bps": 8.5e6, "udp_loss_pct": 15.0}, 3e6, None),
+        ({"udp_offered_bps": 10e6, "udp_received_bps": 8e6, "udp_loss_pct": 2.0}, 5e6, False),
+        ({"udp_loss_pct": 2.0}, 5e6, None),
+    ],
+)
+def test_a_policer_loses_what_exceeds_its_rate(figures: dict, goodput_bps: float | None, policed: bool | None) -> None:
+    assert udp_policed(figures, goodput_bps) is policed
+
+
+def test_ping_under_load() -> None:
+    assert loaded_ratio({"idle_rtt_ms": 20.0, "loaded_rtt_ms": 300.0}) == 15.0
+    assert loaded_ratio({"idle_rtt_ms": 20.0}) is None
+
+
+def test_an_experiment_changes_what_is_said(replay: Callable) -> None:
+    """The doubt between two causes ends with what was tried."""
+    told = replay("loss")
+    before = next(f for f in told.open if f.code == "loss")
+    record = experiment(udp_loss_pct=0.0, udp_offered_bps=1e6, udp_received_bps=1e6)
+    told.engine.receive(ExperimentTold(at=told.last_at, experiment=record))
+    for after in range(1, 4):
+        told.engine.tick(told.last_at + after)
+    after_it = next(f for f in told.engine.snapshot(told.last_at + 3).findings if f.code == "loss")
+    assert after_it.confidence < before.confidence
+    assert "UDP lost at half rate" in {each.what for each in after_it.against}
