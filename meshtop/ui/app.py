@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -37,6 +37,7 @@ from meshtop.ui.driver import TerminalDriver
 from meshtop.ui.messages import ViewChanged
 from meshtop.ui.pace import HEARTBEAT_S, Pace
 from meshtop.ui.player import Player
+from meshtop.ui.repaint import Shadow
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
 from meshtop.ui.screens.link import LinkScreen
@@ -98,6 +99,8 @@ class MeshtopApp(Acting):
         self._paint_pending = False
         self._view: View = source.view()
         self.time = TimeCursor(source)
+        self._shadow = Shadow()
+        self._size_told = False
         self.player = Player(source.view, self.send, self.say)
         self._view_at_tick = ticks()
         self._asked_interval_s: float | None = None
@@ -186,7 +189,17 @@ class MeshtopApp(Acting):
 
     def _start_afresh(self) -> None:
         """Whatever stood on the terminal is gone: paint every cell."""
+        self._shadow.forget()
         self.refresh(layout=True)
+
+    def on_resize(self) -> None:
+        """Terminals move and cut what they show when their size changes; the first time it is only told."""
+        if self._size_told:
+            self._shadow.forget()
+        self._size_told = True
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        super()._display(screen, self._shadow.reduced(screen, renderable))
 
     def _source_changed(self) -> None:
         self.post_message(ViewChanged())
