@@ -35,6 +35,9 @@ _ORDER: tuple[ExperimentKind, ...] = (
 )
 
 
+Wanted = tuple[ExperimentKind, PathName]
+
+
 class Wishes(Value, frozen=True, kw_only=True):
     as_json: bool = False
     yes: bool = False
@@ -134,25 +137,33 @@ class _Front:
         await asyncio.sleep(self._wishes.watch_s)
         before = self._findings()
         self._note(finding_text.listing(before, f"{pair.src} → {pair.dst}, by looking on"))
-        plans, skipped = self._plans(before)
-        for plan in plans:
-            self._note(f"will send: {plan.kind} on {plan.path}: {plan.sends}")
-        for each in skipped:
-            self._note(f"cannot: {each.kind} on {each.path}: {each.reason}")
-        records: tuple[ExperimentRecord, ...] = ()
-        if plans and not self._wishes.dry_run:
+        after = before
+        records: list[ExperimentRecord] = []
+        planned: list[ExperimentPlan] = []
+        skipped: list[Skipped] = []
+        for wanted in (chosen(before, pair), None):
+            # What the first ones have brought to light may want others.
+            kinds = wanted if wanted is not None else self._more(after, [*planned, *skipped])
+            plans, cannot = self._plans(kinds)
+            planned += plans
+            skipped += cannot
+            self._announce(plans, cannot)
+            if not plans or self._wishes.dry_run:
+                break
             if not await self._confirmed(plans):
+                if records:
+                    break
                 return WRONG
-            records = await self._run(plans)
-        after = self._findings()
+            records += await self._run(plans)
+            after = self._findings()
         return Diagnosis(
             src=pair.src,
             dst=pair.dst,
             path=pair.path,
             at=self._monitor.snapshot().at,
             before=before,
-            planned=tuple(plans) if self._wishes.dry_run else (),
-            experiments=records,
+            planned=tuple(planned) if self._wishes.dry_run else (),
+            experiments=tuple(records),
             skipped=tuple(skipped),
             after=after,
             outcome="wrong" if any(each.severity != "info" for each in after) else "fine",
@@ -179,10 +190,26 @@ class _Front:
 
     # ── Experiments ──
 
-    def _plans(self, found: Sequence[FindingView]) -> tuple[list[ExperimentPlan], list[Skipped]]:
+    def _more(self, found: Sequence[FindingView], known: Iterable[ExperimentPlan | Skipped]) -> list[Wanted]:
+        """What the findings ask for that was neither tried nor cannot be."""
+        before = {(each.kind, each.path) for each in known}
+        compared = any(kind == "paths" for kind, _ in before)
+        return [
+            each
+            for each in asked_for(found, self._pair)
+            if each not in before and not (compared and each[0] == "paths")
+        ]
+
+    def _announce(self, plans: Iterable[ExperimentPlan], cannot: Iterable[Skipped]) -> None:
+        for plan in plans:
+            self._note(f"will send: {plan.kind} on {plan.path}: {plan.sends}")
+        for each in cannot:
+            self._note(f"cannot: {each.kind} on {each.path}: {each.reason}")
+
+    def _plans(self, wanted: Iterable[Wanted]) -> tuple[list[ExperimentPlan], list[Skipped]]:
         plans: list[ExperimentPlan] = []
         skipped: list[Skipped] = []
-        for kind, path in chosen(found, self._pair):
+        for kind, path in wanted:
             command = RunExperiment(kind=kind, src=self._pair.src, dst=self._pair.dst, path=path)
             try:
                 plans.append(self._monitor.plan_experiment(command))
@@ -219,21 +246,21 @@ class _Front:
         return tuple(records)
 
 
-def chosen(found: Iterable[FindingView], pair: Pair) -> list[tuple[ExperimentKind, PathName]]:
-    """What the findings above info ask for, each once; the cheap ones where that is nothing."""
-    wanted: dict[tuple[ExperimentKind, PathName], None] = {}
-    serious = [each for each in found if each.severity != "info"]
-    for finding in serious:
-        for kind in finding.experiments:
-            wanted[kind, finding.path or pair.first] = None
-    if not wanted:
-        wanted = {(kind, pair.first): None for kind in CHEAP}
-    once: dict[tuple[ExperimentKind, PathName], None] = {}
-    compared = False
+def chosen(found: Sequence[FindingView], pair: Pair) -> list[Wanted]:
+    """What the findings above info ask for; the cheap ones where that is nothing."""
+    return asked_for(found, pair) or [(kind, pair.first) for kind in _ORDER if kind in CHEAP]
+
+
+def asked_for(found: Iterable[FindingView], pair: Pair) -> list[Wanted]:
+    """Each once, pings first."""
+    wanted: dict[Wanted, None] = {}
+    for finding in found:
+        if finding.severity != "info":
+            for kind in finding.experiments:
+                wanted[kind, finding.path or pair.first] = None
+    once: list[Wanted] = []
     for kind, path in sorted(wanted, key=lambda each: _ORDER.index(each[0])):
-        if kind == "paths":  # of either path it is the same
-            if compared:
-                continue
-            compared = True
-        once[kind, path] = None
-    return list(once)
+        if kind == "paths" and any(other == "paths" for other, _ in once):
+            continue  # of either path it is the same
+        once.append((kind, path))
+    return once

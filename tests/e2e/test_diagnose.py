@@ -78,6 +78,21 @@ def test_the_size_of_a_black_hole_is_found(lab: Lab) -> None:
     until_nothing_is_left(lab)
 
 
+def test_what_the_first_experiments_bring_to_light_asks_for_more(lab: Lab) -> None:
+    lab.set_overlay("udp")
+    try:
+        lab.fault("e", "policer-udp", "5M", net="public")
+        code, said = diagnose(lab)
+    finally:
+        lab.set_overlay("direct")
+    assert code == 1, said
+    tried = {each["kind"]: each["figures"] for each in said["experiments"]}
+    assert tried["paths"]["overlay_bps"] < 0.5 * tried["paths"]["underlay_bps"]
+    assert tried["tcp-udp"]["udp_loss_pct"] < 1
+    assert tried["tcp-udp"]["ramp_loss_pct"] > 5
+    assert "overlay-only" in {each["code"] for each in said["after"]}
+
+
 def test_an_end_in_the_midst_leaves_nothing(lab: Lab) -> None:
     argv = [MESHTOP, "-c", str(lab.config_path), "diagnose", "e", "a", "--for", "1s", "-y"]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
