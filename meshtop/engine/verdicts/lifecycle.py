@@ -28,6 +28,8 @@ _EASES_AFTER_S = 15.0  # until something is called less severe
 KEPT = 100
 
 _RANK = {"critical": 0, "warning": 1, "info": 2}
+# Of equal severity first what is of a whole node, then which path it is, then by what mechanism.
+_SCOPE = ("unreachable", "node-wide", "host-drops", "overlay-only")
 
 
 class Subject(NamedTuple):
@@ -153,13 +155,18 @@ class Findings:
     def open(self) -> tuple[FindingView, ...]:
         """By importance: how bad, how sure, how long."""
         views = [(held, _view(held)) for held in self._held.values() if held.id is not None]
-        views.sort(key=lambda each: (_RANK[each[1].severity], -each[1].confidence, each[0].since, each[0].id or ""))
+        views.sort(key=lambda each: (*_importance(each[1]), each[0].since, each[0].id or ""))
         return tuple(view for _, view in views)
 
     @property
     def closed(self) -> tuple[FindingView, ...]:
         """Newest first."""
         return tuple(self._closed)
+
+
+def _importance(view: FindingView) -> tuple[int, int, float]:
+    scope = _SCOPE.index(view.code) if view.code in _SCOPE else len(_SCOPE)
+    return _RANK[view.severity], scope, -view.confidence
 
 
 def _view(held: _Held) -> FindingView:

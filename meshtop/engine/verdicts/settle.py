@@ -52,8 +52,15 @@ ALIKE: tuple[Alike, ...] = (
 _MOST_WHERE_ALIKE = 0.65
 
 
-def settled(found: Iterable[Weighed]) -> list[Weighed]:
-    likely = {each.rule.code: each for each in found}
+class Settled(NamedTuple):
+    """What is said, and the codes of what is not said because it is explained by that."""
+
+    said: list[Weighed]
+    explained: frozenset[str]
+
+
+def settled(found: Iterable[Weighed]) -> Settled:
+    possible = likely = {each.rule.code: each for each in found}
     for explains in EXPLAINS:
         cause = likely.get(explains.cause)
         if cause is not None and cause.confidence >= explains.from_confidence:
@@ -64,8 +71,8 @@ def settled(found: Iterable[Weighed]) -> list[Weighed]:
             continue
         if abs(one.confidence - other.confidence) >= pair.margin:
             weaker = one if one.confidence < other.confidence else other
-            del likely[weaker.rule.code]
+            likely = {code: each for code, each in likely.items() if code != weaker.rule.code}
             continue
         for each in (one, other):
-            likely[each.rule.code] = each._replace(confidence=min(each.confidence, _MOST_WHERE_ALIKE))
-    return list(likely.values())
+            likely = {**likely, each.rule.code: each._replace(confidence=min(each.confidence, _MOST_WHERE_ALIKE))}
+    return Settled(list(likely.values()), frozenset(possible.keys() - likely.keys()))

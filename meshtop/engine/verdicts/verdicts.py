@@ -22,6 +22,7 @@ from meshtop.engine.verdicts.weigh import Weighed, weigh
 from meshtop.model import ExperimentRecord, FrameReceived, LinkKey, Mesh, NodeName
 
 EVERY_S = 1.0
+_EXPLAINED_AT = 0.7
 # Of a link of which nothing is sent and no ping is lost there is nothing to say.
 _CALM_INFLATION = 1.5
 
@@ -75,6 +76,7 @@ class Verdicts:
         comparison = Comparison(self._mesh, self._records, self._tunnels, signals)
         comparison.fill()
         weighed: dict[LinkKey, list[Weighed]] = {}
+        explained: set[Subject] = set()
         for key in signals.active:
             link = signals[key]
             link.tried = self._tried.of(key, now)
@@ -82,14 +84,23 @@ class Verdicts:
                 link.loaded_ratio = loaded_ratio(dict(link.tried))
                 link.udp_policed = udp_policed(dict(link.tried), link.goodput_bps)
             if not _calm(link):
-                weighed[key] = settled(w for rule in RULES if (w := weigh(rule, link)) is not None)
+                settlement = settled(w for rule in RULES if (w := weigh(rule, link)) is not None)
+                weighed[key] = settlement.said
+                explained.update(Subject(code, *key) for code in settlement.explained)
         candidates = [_candidate(key, each, signals[key]) for key, found in weighed.items() for each in found]
         candidates += comparison.overlay_only(weighed)
         whole = self._nodes.judge(now, signals, candidates)
         hidden = {subject for subject in self._findings.subjects if self._nodes.covers(subject)}
         events = self._findings.drop(hidden, now)
         kept = [c for c in candidates if not self._nodes.covers(c.subject)]
-        return events + self._findings.update([*whole, *self._once_a_pair(kept, signals)], now)
+        events += self._findings.update([*whole, *self._once_a_pair(kept, signals)], now)
+        return events + self._findings.drop({each for each in explained if self._is_said(each, weighed)}, now)
+
+    def _is_said(self, explained: Subject, weighed: Mapping[LinkKey, Sequence[Weighed]]) -> bool:
+        """Whether what explains it is open by now; until then it stays what was said first."""
+        link = LinkKey(explained.src or "", explained.dst or "", explained.path or "")
+        surer = (each.rule.code for each in weighed[link] if each.confidence >= _EXPLAINED_AT)
+        return any(self._findings.is_open(explained._replace(code=code)) for code in surer)
 
     def _once_a_pair(self, candidates: Sequence[Candidate], signals: Gathered) -> Iterator[Candidate]:
         """What both directions show alike is said of the one of which it was said already, or whose data waits."""

@@ -30,7 +30,7 @@ BLOATED = {
 
 def found(signals: LinkSignals) -> dict[str, Weighed]:
     weighed = [each for rule in RULES if (each := weigh(rule, signals)) is not None]
-    return {each.rule.code: each for each in settled(weighed) if each.confidence >= OPENS_AT}
+    return {each.rule.code: each for each in settled(weighed).said if each.confidence >= OPENS_AT}
 
 
 def test_every_sign_names_a_figure_that_there_is(link: Callable[..., LinkSignals]) -> None:
