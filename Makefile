@@ -1,6 +1,6 @@
 # Each target does all of its own set-up: the virtual environment from the lock file, and missing system tools.
 .DEFAULT_GOAL := help
-.PHONY: manual help demo test unit check bench stalls verdicts lab-report wheel-check lock clean venv
+.PHONY: manual help demo test unit check bench stalls verdicts lab-report wheel-check pictures lock clean venv
 
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -53,6 +53,9 @@ lab-report: venv ## as root: what each overlay does to bulk TCP in the lab, in t
 	@scripts/tools.sh demo
 	@test "$$(id -u)" = 0 || { echo "meshtop: the lab needs root; type: sudo make lab-report" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks.lab_report $(BENCH_ARGS)
+
+pictures: venv ## draw the pictures of the README anew, from a recording of a lab
+	@scripts/pictures.sh
 
 wheel-check: venv ## build the wheel, install it elsewhere, use what it ships
 	@scripts/wheel-check.sh
