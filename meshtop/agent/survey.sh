@@ -68,9 +68,11 @@ part listening
 # State 0A is LISTEN (include/net/tcp_states.h); ports are hexadecimal.
 awk '$4 == "0A" { n = split($2, at, ":"); print at[n] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u | head -n 2000
 
-if has ip; then
+# BusyBox has an ip that knows no details: then as where there is none.
+links=$(has ip && ip -d -o link 2>/dev/null | head -n 500)
+if [ "$links" ]; then
   part link
-  ip -d -o link 2>/dev/null | head -n 500
+  printf '%s\n' "$links"
   part addr
   ip -o addr 2>/dev/null | head -n 1000
   part route

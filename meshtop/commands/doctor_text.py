@@ -20,7 +20,7 @@ def report(found: Diagnosis, mesh: Mesh, width: int = 100) -> str:
     parts = [_nodes(found.nodes)]
     for path in mesh.paths:
         links = [link for link in found.links if link.path == path.name]
-        parts.append(f"{path.name} ({path.kind}): row → column, ms and path MTU\n{_matrix(links, mesh)}")
+        parts.append(f"{path.name} ({path.kind}): {_matrix(links, mesh, width)}")
     parts.append("  ".join(f"{GLYPHS[state]} {WORDS[state]}" for state in GLYPHS))
     parts += [_problem(problem, width) for problem in found.problems]
     parts.append(_sum(found))
@@ -57,20 +57,25 @@ def _cell(node: NodeChecks, name: str) -> str:
     return GLYPHS[state] if state else ""
 
 
-def _matrix(links: Sequence[LinkChecks], mesh: Mesh) -> str:
+def _matrix(links: Sequence[LinkChecks], mesh: Mesh, width: int) -> str:
+    """With figures where they fit."""
     by_pair = {(link.src, link.dst): link for link in links}
     names = [node.name for node in mesh.nodes]
-    rows: list[tuple[str, ...]] = [("", *names)]
-    for src in names:
-        rows.append((src, *(_link(by_pair.get((src, dst))) if src != dst else "–" for dst in names)))
-    return _columns(rows)
+    for what, figures in (("row → column, ms and path MTU", True), ("row → column", False)):
+        rows: list[tuple[str, ...]] = [("", *names)]
+        for src in names:
+            rows.append((src, *(_link(by_pair.get((src, dst)), figures) if src != dst else "–" for dst in names)))
+        drawn = _columns(rows)
+        if max(map(len, drawn.split("\n"))) <= width:
+            break
+    return f"{what}\n{drawn}"
 
 
-def _link(link: LinkChecks | None) -> str:
+def _link(link: LinkChecks | None, with_figures: bool) -> str:
     if link is None:
         return ""
     state = worst(link.checks)
-    if state == "skipped":
+    if state == "skipped" or not with_figures:
         return GLYPHS[state]
     figures = [format_ms(link.rtt_ms)] if link.rtt_ms is not None else []
     if link.pmtu is not None:

@@ -147,6 +147,20 @@ def test_icmp_drop_drops_all_icmp_and_nothing_else() -> None:
     assert [len(made.passes(1.0, packet(protocol=each), Random(1))) for each in (ICMP, TCP, UDP)] == [0, 1, 1]
 
 
+def test_port_block_drops_what_goes_to_these_ports_alone() -> None:
+    made = fault("port-block", "5201-5210")
+    for protocol, port, passes in (
+        (TCP, 5201, True), (UDP, 5210, True), (TCP, 5211, False), (TCP, 443, False), (ICMP, 5205, False),
+    ):  # fmt: skip
+        data = bytearray(packet(protocol=protocol))
+        data[20:24] = (5205).to_bytes(2, "big") + port.to_bytes(2, "big")
+        assert len(made.passes(1.0, bytes(data), Random(1))) == (0 if passes else 1)
+    later = bytearray(packet(protocol=TCP))
+    later[6:8] = (185).to_bytes(2, "big")  # a fragment has no ports of its own
+    later[22:24] = (5201).to_bytes(2, "big")
+    assert len(made.passes(1.0, bytes(later), Random(1))) == 1
+
+
 @pytest.mark.parametrize("kind", ["blackout", "mgmt-cut"])
 def test_nothing_passes_a_blackout(kind: str) -> None:
     assert through(fault(kind), steps(3, 1.0)) == [(), (), ()]

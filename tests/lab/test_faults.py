@@ -115,6 +115,10 @@ def test_the_list_names_each_kind_and_the_unit_of_its_value() -> None:
         (FaultRequest(target="a", kind="tool-missing"), ["ss or iperf3"]),
         (FaultRequest(target="a", kind="tool-missing", value="../ss"), ["'../ss'"]),
         (FaultRequest(target="a", kind="tool-slow", value="ss/long"), ["ss/3s"]),
+        (FaultRequest(target="a", kind="port-block", value="443-x"), ["from 1 to 65535", "5201-5210"]),
+        (FaultRequest(target="a", kind="clock-off", value="30s/back"), ["back", "30s/behind"]),
+        (FaultRequest(target="a", kind="no-route", value="mgmt"), ["public or vpn"]),
+        (FaultRequest(target="a:b", kind="ping-denied"), ["one node"]),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_there_is(request_: FaultRequest, named: list[str]) -> None:

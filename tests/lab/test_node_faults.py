@@ -145,6 +145,23 @@ def test_tools_are_missing_and_slow_side_by_side(lab: Lab) -> None:
     assert len(kinds(lab)) == 1
 
 
+def test_pings_are_denied_clocks_are_off_and_routes_are_lost_until_healed(lab: Lab) -> None:
+    ping = f"ping -c1 -W2 {lab.address('public', 'a')}"
+    lab.fault("c", "ping-denied")
+    code, said = ssh(lab, "c", ping)
+    assert code != 0
+    assert "not permitted" in said
+    lab.heal()
+    lab.fault("c", "no-route", "public")
+    assert "No route to host" in ssh(lab, "c", ping)[1]
+    lab.fault("c", "clock-off", "30s/behind")
+    lab.fault("c", "clock-off", "50s")  # in its place
+    assert 45 < float(ssh(lab, "c", "date +%s.%N")[1]) - time.time() < 55
+    lab.heal("c")
+    assert ssh(lab, "c", ping)[0] == 0
+    assert abs(float(ssh(lab, "c", "date +%s.%N")[1]) - time.time()) < 5
+
+
 def test_a_tool_stays_missing_when_the_ssh_server_is_replaced(lab: Lab) -> None:
     lab.fault("c", "tool-missing", "ss")
     lab.fault("c", "sshd-kill")
