@@ -59,16 +59,19 @@ def _cell(node: NodeChecks, name: str) -> str:
 
 def _matrix(links: Sequence[LinkChecks], mesh: Mesh, width: int) -> str:
     """With figures where they fit."""
+    drawn = _pairs(links, mesh, with_figures=True)
+    if max(map(len, drawn.split("\n"))) <= width:
+        return f"row → column, ms and path MTU\n{drawn}"
+    return f"row → column\n{_pairs(links, mesh, with_figures=False)}"
+
+
+def _pairs(links: Sequence[LinkChecks], mesh: Mesh, *, with_figures: bool) -> str:
     by_pair = {(link.src, link.dst): link for link in links}
     names = [node.name for node in mesh.nodes]
-    for what, figures in (("row → column, ms and path MTU", True), ("row → column", False)):
-        rows: list[tuple[str, ...]] = [("", *names)]
-        for src in names:
-            rows.append((src, *(_link(by_pair.get((src, dst)), figures) if src != dst else "–" for dst in names)))
-        drawn = _columns(rows)
-        if max(map(len, drawn.split("\n"))) <= width:
-            break
-    return f"{what}\n{drawn}"
+    rows: list[tuple[str, ...]] = [("", *names)]
+    for src in names:
+        rows.append((src, *(_link(by_pair.get((src, dst)), with_figures) if src != dst else "–" for dst in names)))
+    return _columns(rows)
 
 
 def _link(link: LinkChecks | None, with_figures: bool) -> str:
@@ -93,7 +96,7 @@ def worst(checks: Iterable[Check]) -> CheckState:
 def _problem(problem: Problem, width: int) -> str:
     shown = list(problem.where[:4]) + ([f"and {len(problem.where) - 4} more"] if len(problem.where) > 4 else [])
     head = f"{GLYPHS[problem.state]} {', '.join(shown)}: {problem.check} {WORDS[problem.state]}"
-    lines = [head, *_wrapped(problem.detail, width)]
+    lines = [*textwrap.wrap(head, width, subsequent_indent="  "), *_wrapped(problem.detail, width)]
     if problem.cure:
         lines += _wrapped(f"→ {problem.cure}", width)
     return "\n".join(lines)

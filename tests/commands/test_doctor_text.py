@@ -20,11 +20,13 @@ def made(*names: str) -> str:
     bad = failed("ss", "ss is not installed", "install iproute2 there")
     sick = tuple(bad if check.check == "ss" else check for check in nodes[0].checks)
     nodes = (NodeChecks(name=names[0], ssh="a", label="Hubei", checks=sick), *nodes[1:])
+    seen, unseen = (ok("reach", ""), warning("pmtu", "d", "c")), (skipped("reach", "d"),)
     links = tuple(
-        LinkChecks(src=src, dst=dst, path="vpn", rtt_ms=38.2, pmtu=1400, checks=(ok("reach", ""), warning("pmtu", "d", "c")))
-        if src == names[0] else LinkChecks(src=src, dst=dst, path="vpn", checks=(skipped("reach", "d"),))
-        for src in names for dst in names if src != dst
-    )  # fmt: skip
+        LinkChecks(src=src, dst=dst, path="vpn", rtt_ms=38.2, pmtu=1400, checks=seen if src == names[0] else unseen)
+        for src in names
+        for dst in names
+        if src != dst
+    )
     return report(diagnosis("miku", "2024-05-01T00:00:00.000Z", 1.66, nodes, links), mesh, 80)
 
 
