@@ -133,6 +133,6 @@ def _of_words(words: str, plan: BurstPlan, end: Reaped, span: str) -> Explained:
         return Explained(f"{way}: no answer", open_ports)
     if "closed unexpectedly" in words or "server has terminated" in words or "unable to receive" in words:
         return Explained(f"the iperf3 of {plan.server} went away: {words}", "start it again")
-    if "has terminated" in words:
+    if "has terminated" in words or words == "Terminated":
         return Explained(f"the iperf3 of {end.node} was ended by a signal", "start it again")
     return Explained(f"iperf3 on {end.node}: {words or 'it ended without a word'}", "run it there by hand")
