@@ -22,6 +22,7 @@ from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.parts import Part, Parts
 from meshtop.engine.past import Archive, view_of
 from meshtop.engine.snapshot import (
+    FindingEvent,
     FlowView,
     LinkEvent,
     LogEvent,
@@ -127,7 +128,10 @@ class Engine:
         for name, record in self._nodes.items():
             told.extend(self._node_events(name, now))
             told.extend(self._silence(record, now))
-        told.extend(self._verdicts.evaluate(now))
+        for finding in self._verdicts.evaluate(now):
+            told.append(finding)
+            if finding.severity != "info" and finding.phase != "changed":
+                told.append(self._log_finding(finding, now))
         return tuple(told)
 
     def _baselines(self, _: BaselinesForgotten) -> list[StreamEvent]:
@@ -237,6 +241,12 @@ class Engine:
     def _say(self, at: float, node: NodeName | None, level: Level, text: str) -> LogEvent:
         self._log.append(LogLine(at=at, node=node, level=level, text=text))
         return LogEvent(at=rfc3339(at), node=node, level=level, text=text)
+
+    def _log_finding(self, finding: FindingEvent, now: float) -> LogEvent:
+        about = f"{finding.code}: {finding.summary}"
+        if finding.phase == "closed":
+            return self._say(now, finding.node or finding.src, "info", f"no longer {about}")
+        return self._say(now, finding.node or finding.src, "warning", about)
 
     def _node_events(self, name: NodeName, now: float) -> list[StreamEvent]:
         """A node event, if its state changed or one is due."""
