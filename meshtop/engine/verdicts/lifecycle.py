@@ -79,10 +79,12 @@ class Findings:
     def __init__(self) -> None:
         self._held: dict[Subject, _Held] = {}
         self._closed: deque[FindingView] = deque(maxlen=KEPT)
+        self._open: tuple[FindingView, ...] | None = None  # None: to be put together anew
         self._number = 0
 
     def update(self, candidates: Iterable[Candidate], now: float) -> list[FindingEvent]:
         """What has become of them, with all that is likely now."""
+        self._open = None
         events: list[FindingEvent] = []
         seen: set[Subject] = set()
         for candidate in candidates:
@@ -135,6 +137,7 @@ class Findings:
 
     def drop(self, subjects: Iterable[Subject], now: float) -> list[FindingEvent]:
         """These are told as part of another finding from now on."""
+        self._open = None
         events = []
         for subject in subjects:
             held = self._held.pop(subject, None)
@@ -154,9 +157,11 @@ class Findings:
     @property
     def open(self) -> tuple[FindingView, ...]:
         """By importance: how bad, how sure, how long."""
-        views = [(held, _view(held)) for held in self._held.values() if held.id is not None]
-        views.sort(key=lambda each: (*_importance(each[1]), each[0].since, each[0].id or ""))
-        return tuple(view for _, view in views)
+        if self._open is None:
+            views = [(held, _view(held)) for held in self._held.values() if held.id is not None]
+            views.sort(key=lambda each: (*_importance(each[1]), each[0].since, each[0].id or ""))
+            self._open = tuple(view for _, view in views)
+        return self._open
 
     @property
     def closed(self) -> tuple[FindingView, ...]:

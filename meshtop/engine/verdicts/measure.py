@@ -33,6 +33,7 @@ from meshtop.engine.verdicts.tally import (
     Group,
     NodeTally,
     total,
+    totals,
 )
 from meshtop.model import LinkKey
 
@@ -111,27 +112,28 @@ def _tcp(signals: LinkSignals, group: Group, now: float, missing: Sequence[str])
     if group.still(now - LONGEST_S):
         return
     signals.window_s, cells = _window(group, now)
-    signals.data_segs = total(cells, SEGS)
+    counts = totals(cells)
+    signals.data_segs = counts[SEGS]
     signals.timeouts = sum(cell.timeouts for cell in cells)
     _delay(signals, cells, group)
     if "retrans_total" not in missing:
-        _retransmissions(signals, cells, missing)
+        _retransmissions(signals, counts, missing)
         _steady(signals, group, now)
     _goodput(signals, cells, now)
-    _limits(signals, cells)
+    _limits(signals, cells, counts)
     if (signals.retrans_pct or 0.0) >= _HEAVY_PCT and (signals.busy_share or 0.0) >= _BUSY:
         signals.heavy_spread = signals.goodput_spread
     if signals.retrans and (signals.busy_share or 0.0) >= _BUSY:
         signals.clustering = _clustering(_by_second(group.since(now - _STEADY_S), now))
 
 
-def _retransmissions(signals: LinkSignals, cells: list[Cell], missing: Sequence[str]) -> None:
-    signals.retrans = retrans = total(cells, RETRANS)
+def _retransmissions(signals: LinkSignals, counts: Sequence[int], missing: Sequence[str]) -> None:
+    signals.retrans = retrans = counts[RETRANS]
     if signals.data_segs:
         signals.retrans_pct = 100 * retrans / signals.data_segs
     if retrans >= _ENOUGH_RETRANS and "dsack_dups" not in missing:
-        signals.dsack_share = total(cells, DSACK) / retrans
-    signals.reord_seen = total(cells, REORD)
+        signals.dsack_share = counts[DSACK] / retrans
+    signals.reord_seen = counts[REORD]
     if retrans:
         signals.timeout_share = signals.timeouts / retrans
 
@@ -169,17 +171,15 @@ def _node_timeouts(signals: LinkSignals, record: NodeRecord, now: float) -> None
         signals.timeout_share = signals.timeouts / signals.retrans
 
 
-def _by_second(cells: list[Cell], now: float) -> list[list[int]]:
+def _by_second(cells: list[Cell], now: float) -> list[Sequence[int]]:
     """Intervals put together by whole seconds, however fast they were sampled: counts by field."""
-    bins: dict[int, list[int]] = {}
+    bins: dict[int, list[Cell]] = {}
     for cell in cells:
-        one = bins.setdefault(int(now - cell.end + _EDGE_S), [0] * len(cell.counts))
-        for place, count in enumerate(cell.counts):
-            one[place] += count
-    return list(bins.values())
+        bins.setdefault(int(now - cell.end + _EDGE_S), []).append(cell)
+    return [totals(second) for second in bins.values()]
 
 
-def _clustering(seconds: list[list[int]]) -> float | None:
+def _clustering(seconds: list[Sequence[int]]) -> float | None:
     """The index of dispersion of retransmissions, where the path gives the same from second to second. Loss by chance
     gives about 1; what overflows a bucket or a short queue is lost in lumps. None where it cannot be told, and where so
     much is lost that lumps touch."""
@@ -222,14 +222,14 @@ def _goodput(signals: LinkSignals, cells: list[Cell], now: float) -> None:
         signals.goodput_spread = (sum((rate - mean) ** 2 for rate in rates) / len(rates)) ** 0.5 / mean
 
 
-def _limits(signals: LinkSignals, cells: list[Cell]) -> None:
-    busy_ms = total(cells, BUSY)
+def _limits(signals: LinkSignals, cells: list[Cell], counts: Sequence[int]) -> None:
+    busy_ms = counts[BUSY]
     there_s = sum(cell.present * cell.seconds for cell in cells)
     if there_s > 0:
         signals.busy_share = min(1.0, busy_ms / 1000 / there_s)
     if busy_ms > 0:
-        signals.rwnd_share = total(cells, RWND) / busy_ms
-        signals.sndbuf_share = total(cells, SNDBUF) / busy_ms
+        signals.rwnd_share = counts[RWND] / busy_ms
+        signals.sndbuf_share = counts[SNDBUF] / busy_ms
     moving = sum(cell.moving for cell in cells)
     if moving:
         signals.app_limited_share = sum(cell.app_limited for cell in cells) / moving

@@ -8,8 +8,7 @@ in here: a verdict is about now.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import takewhile
+from collections.abc import Iterable, Iterator, Sequence
 
 from meshtop.engine.attribution import Attribution, Services
 from meshtop.engine.flows import OPEN_STATES, WITHOUT_INFO
@@ -90,8 +89,13 @@ class Group:
 
     def since(self, after: float) -> list[Cell]:
         """The intervals that ended after that moment, oldest first. Those in which nothing moved are not stored."""
-        newest_first = takewhile(lambda cell: cell.end > after, reversed(self._cells))
-        return list(newest_first)[::-1]
+        found: list[Cell] = []
+        for cell in reversed(self._cells):
+            if cell.end <= after:
+                break
+            found.append(cell)
+        found.reverse()
+        return found
 
     def still(self, after: float) -> bool:
         return not self._cells or self._cells[-1].end <= after
@@ -235,4 +239,9 @@ def _timeouts(before: SocketReading | None, now: SocketReading) -> int:
 
 
 def total(cells: Iterable[Cell], field: int) -> int:
-    return sum(cell.counts[field] for cell in cells)
+    return sum([cell.counts[field] for cell in cells])
+
+
+def totals(cells: Iterable[Cell]) -> Sequence[int]:
+    """Of all fields."""
+    return [sum(column) for column in zip(*[cell.counts for cell in cells], strict=True)] or _NOTHING

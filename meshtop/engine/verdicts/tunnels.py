@@ -60,6 +60,7 @@ class Tunnels:
         self._sockets: dict[tuple[NodeName, PathName], dict[SocketId, tuple[Group, NodeName | None]]] = {}
         self._node_of: dict[tuple[str, NodeName], NodeName | None] = {}
         self._at: dict[NodeName, float] = {}
+        self._moved: dict[NodeName, Mapping[SocketId, int]] = {}  # bytes of each connection on underlays
         self.hubs: dict[PathName, NodeName] = {}
 
     # ── Finding out ──
@@ -67,6 +68,7 @@ class Tunnels:
     def look(self, now: float, records: Mapping[NodeName, NodeRecord], tallies: Mapping[NodeName, NodeTally]) -> None:
         """Once an evaluation, of all nodes with fresh samples."""
         self._sockets.clear()
+        self._moved = {name: _bytes_moved(tally) for name, tally in tallies.items()}
         for path in self._unnamed:
             self._find(path, records, tallies)
         self._at = {name: tally.at for name, tally in tallies.items() if tally.at is not None}
@@ -113,13 +115,13 @@ class Tunnels:
         tunnel's are seen to follow at both, where both ends carry anything."""
         likely: dict[NodeName, tuple[SocketId, ...]] = {}
         for name, tally in tallies.items():
-            at = tally.at or 0.0
-            carried = _interface_bytes(records[name], path, at)
+            moved = self._moved[name]
+            carried = _interface_bytes(records[name], path, tally.at or 0.0)
             known = tuple(id_ for id_ in self._found.get((name, path), ()) if id_ in tally.outer)
             if carried is not None and carried >= _FOLLOWS_BYTES:
-                if not _within(sum(_bytes(tally.outer[id_], at) for id_ in known), carried, _STRAYS):
+                if not _within(sum(moved.get(id_, 0) for id_ in known), carried, _STRAYS):
                     known = ()
-                likely[name] = _following(tally, at, carried)
+                likely[name] = _following(tally, moved, carried)
             self._found[name, path] = frozenset(known)
         ends = {id_[:4] for ids in likely.values() for id_ in ids}
         for name, ids in likely.items():
@@ -140,7 +142,7 @@ class Tunnels:
         share = sum(_bytes(group, at) for group, _ in self._sockets[name, path].values()) / carried
         if share >= _CARRIES:
             self._transport[name, path] = ("tcp", now)
-        elif share <= _IDLE and not (path in self._unnamed and _might_carry(tally, at, carried)):
+        elif share <= _IDLE and not (path in self._unnamed and _might_carry(self._moved[name], carried)):
             self._transport[name, path] = ("udp", now)
 
     def _hub(self, path: PathName) -> NodeName | None:
@@ -218,7 +220,13 @@ def _fare(groups: Iterable[tuple[Group, float]], transport: str | None, connecti
     )
 
 
-def _following(tally: NodeTally, at: float, carried: int) -> tuple[SocketId, ...]:
+def _bytes_moved(tally: NodeTally) -> Mapping[SocketId, int]:
+    """Bytes of the connections on underlays; most stand still and are left out."""
+    at = tally.at or 0.0
+    return {id_: _bytes(group, at) for id_, group in tally.outer.items() if not group.still(at - _WINDOW_S)}
+
+
+def _following(tally: NodeTally, moved: Mapping[SocketId, int], carried: int) -> tuple[SocketId, ...]:
     """The connections that together moved what the interface carried: put together by the port that they have in
     common, as a tunnel may have several, and a hub has those of all the others."""
     sides: dict[Side, list[SocketId]] = {}
@@ -227,15 +235,14 @@ def _following(tally: NodeTally, at: float, carried: int) -> tuple[SocketId, ...
         sides.setdefault(("local", "", id_.local_port), []).append(id_)
     found: tuple[SocketId, ...] = ()
     for ids in sides.values():
-        moved = sum(_bytes(tally.outer[id_], at) for id_ in ids)
-        if _within(moved, carried, _FOLLOWS) and len(ids) > len(found):
+        if len(ids) > len(found) and _within(sum([moved.get(id_, 0) for id_ in ids]), carried, _FOLLOWS):
             found = tuple(ids)
     return found
 
 
-def _might_carry(tally: NodeTally, at: float, carried: int) -> bool:
+def _might_carry(moved: Mapping[SocketId, int], carried: int) -> bool:
     """Whether TCP below moved enough that a tunnel could be among it."""
-    return sum(_bytes(group, at) for group in tally.outer.values()) > _IDLE * carried
+    return sum(moved.values()) > _IDLE * carried
 
 
 def _within(moved: int, carried: int, bounds: tuple[float, float]) -> bool:
