@@ -261,6 +261,7 @@ CHECKS = {
 
 def test_every_binding_is_tried() -> None:
     elsewhere = {"run.switch"}  # test_run_screen.py
+    elsewhere |= {"report.make", "record.toggle", "play.back", "play.on"}  # test_report_dialog.py
     assert set(CHECKS) | set(ACT_CHECKS) | set(CHART_CHECKS) | elsewhere == {one.id for one in KEYS}
 
 

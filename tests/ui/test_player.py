@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scripted_mesh import scripted_view
 
 from meshtop.engine.snapshot import PlaybackStop, PlaybackView, RecordingView, View
 from meshtop.model import Command, Playback
@@ -10,7 +11,6 @@ from meshtop.ui import glyphs, theme
 from meshtop.ui.player import Player
 from meshtop.ui.widgets.footer import recording_line
 from meshtop.ui.widgets.time_bar import time_bar
-from tests.ui.scripted_mesh import scripted_view
 
 STOPS = (
     PlaybackStop(at=1100.0, kind="stall", text="stall e→a"),
