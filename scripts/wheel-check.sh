@@ -26,7 +26,7 @@ import meshtop
 root = files("meshtop")
 assert ".venv/lib" not in meshtop.__file__ and "/venv/" in meshtop.__file__, meshtop.__file__
 assert (root / "py.typed").is_file()
-for script in ("probe.sh", "probe.awk"):
+for script in ("probe.sh", "probe.awk", "survey.sh", "ways.sh"):
     assert (root / "agent" / script).is_file(), script
 themes = [file.name for file in (root / "themes").iterdir()]
 assert {"okabe-dark.toml", "okabe-light.toml", "high-contrast.toml", "mono.toml", "miku.toml"} <= set(themes), themes

@@ -98,6 +98,8 @@ async def watching(monitor: Monitor) -> AsyncIterator[None]:
 
 async def _settle(monitor: Monitor, signals: _Signals) -> bool:
     """Until the nodes are up or have failed; False where a signal came first."""
+    if sys.stderr.isatty():
+        click.echo("meshtop: connecting to the nodes …", err=True)
     settled = asyncio.create_task(monitor.settled())
     asked = asyncio.create_task(signals.again.wait())
     try:
