@@ -102,8 +102,10 @@ class Scene:
         return cast("tuple[TrailPoint, ...]", self._asked[key])
 
     def flows(self, node: NodeName, link: LinkKey | None = None) -> tuple[FlowView, ...]:
-        """The open sockets of a node, or of one of its links. None of the past: flows are not kept."""
-        if self.source is None or self.view.past:
+        """The open sockets of a node, or of one of its links. None of the past: flows are not kept; and none of a node
+        that is not heard: what they did then says nothing of now."""
+        shown = self.node.get(node)
+        if self.source is None or self.view.past or shown is None or not shown.usable:
             return ()
         if (node, link) not in self._asked:
             self._asked[node, link] = self.source.flows(node, link)

@@ -33,6 +33,19 @@ CASES = (
         ("watched-ascii-120x40", 120, 40, {"watched": True, "ascii": True}, ""),
         ("watched-160x50", 160, 50, {"watched": True}, ""),
     ]
+    + [(f"link-{width}x{height}", width, height, {}, ["enter"]) for width, height in SIZES]
+    + [(f"link-past-{width}x{height}", width, height, {}, ["enter", "[", "["]) for width, height in SIZES[:5]]
+    + [(f"link-nodes20-{width}x{height}", width, height, {"nodes": 20}, ["enter"]) for width, height in SIZES[:3]]
+    + [("link-ascii-120x40", 120, 40, {"ascii": True}, ["enter", "Z"]), ("link-wide-200x60", 200, 60, {}, ["enter"])]
+    + [
+        ("link-braille-120x40", 120, 40, {}, ["enter", "Y", "y"]),
+        ("link-down-120x40", 120, 40, {"down": ("e",)}, ["enter"]),
+    ]
+    + [(f"node-{width}x{height}", width, height, {}, ["n"]) for width, height in SIZES]
+    + [("node-watched-120x40", 120, 40, {"watched": True}, ["n", "g"]), ("node-each-120x40", 120, 40, {}, "ngg")]
+    + [("node-down-120x40", 120, 40, {"down": ("e",)}, ["n", "tab"]), ("past-120x40", 120, 40, {}, "[[")]
+    + [("node-ascii-80x24", 80, 24, {"ascii": True}, "n"), ("filtered-60x20", 60, 20, {}, [*"/→c", "enter"])]
+    + [("log-sorted-100x30", 100, 30, {}, ["l", "s", "/", "v", "enter"]), ("overview-past-40x10", 40, 10, {}, "[[")]
     + [(f"notice-{width}x{height}", width, height, {"notice": NOTICE}, "") for width, height in SIZES[:5]]
 )
 

@@ -56,7 +56,7 @@ def live_line(scene: Scene, look: HeaderLook, width: int, glyphs: Glyphs, palett
     if scene.view.past:
         back = scene.live_s - scene.now_s if scene.live_s is not None else None
         ago = f" · {age_words(back)} ago" if back is not None and width >= 60 else ""
-        words = f"{clock_text(scene.now_s)}{ago} · esc live" if width >= 60 else clock_text(scene.now_s)
+        words = f"{clock_text(scene.now_s)}{ago} · esc live" if width >= 60 else f"{clock_text(scene.now_s)} esc"
         return Line().add(glyphs.text(f" AS OF {words} "), palette.alarm)
     interval = f"{scene.interval_s:.1f}s" if scene.interval_s < 10 else format_duration(scene.interval_s)
     if look.frozen_at is not None:
