@@ -88,7 +88,7 @@ def ranges(
             if point.lost or point.lost_full or point.state == "no-data":
                 held = None
             continue
-        if held is not None and start_s - held[1] <= hold_s:
+        if held is not None and 2 * _EDGE_S < start_s - held[1] <= hold_s:
             _widen(found, axis.covered(held[1], start_s), held[0])
         _widen(found, axis.covered(start_s, point.at), value)
         held = (value, point.at)
