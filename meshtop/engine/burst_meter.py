@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import NamedTuple
 
 from meshtop.burst import Load, NodeLoad
@@ -49,6 +50,9 @@ def point(reading: SocketReading, at: float) -> Point:
     )
 
 
+_when = attrgetter("at")
+
+
 class Metered:
     """One socket. ``born``: the frames before had been without it. ``gone_at``: when it was no longer there."""
 
@@ -63,7 +67,7 @@ class Metered:
 
     def stood(self, at: float) -> Point | None:
         """Where it stood then; None: it was not known yet."""
-        where = bisect_right(self.points, at, key=lambda each: each.at)
+        where = bisect_right(self.points, at, key=_when)
         return self.points[where - 1] if where else None
 
     def first_above(self, acked: int) -> float | None:
@@ -124,23 +128,30 @@ class Meter:
                 return
             metered = Metered(self._attribution.place(reading.id).link, self.first_at is not None, reading.inode)
             self._sockets[reading.id] = metered
-        insort(metered.points, point(reading, at), key=lambda each: each.at)
-        del metered.points[:-_MOST_READINGS]
+        metered.gone_at = None
+        points = metered.points
+        if not points or at >= points[-1].at:
+            points.append(point(reading, at))
+        else:
+            insort(points, point(reading, at), key=_when)
+        if len(points) > 2 * _MOST_READINGS:
+            del points[:-_MOST_READINGS]
 
     def _is_apart(self, socket: SocketId) -> bool:
         """meshtop's own connections, and a tunnel's own sockets: what they carry is counted within."""
         return socket[:4] in self._attribution.own or self._services.of(socket).tunnel is not None
 
     def _prune(self, now: float) -> None:
-        """The last reading before the time that is kept stays: it says where the socket stood."""
+        """The last reading before the time that is kept stays: it says where the socket stood. So does a socket that is
+        only at rest, or stalls for a minute: as a new one it would have moved all that it ever did."""
         self._pruned_at = now
         for socket, metered in list(self._sockets.items()):
             points = metered.points
-            old = bisect_right(points, now - KEPT_S, key=lambda each: each.at)
+            old = bisect_right(points, now - KEPT_S, key=_when)
             if old > 1:
                 del points[: old - 1]
                 metered.born = False
-            if points[-1].at < now - 2 * KEPT_S:
+            if metered.gone_at is not None and metered.gone_at < now - KEPT_S:
                 del self._sockets[socket]
 
     def frame_before(self, at: float) -> float | None:

@@ -212,6 +212,17 @@ def test_only_stalls_of_its_own_sockets_are_its_stalls(scene):
     assert closed.longest_stall_s == pytest.approx(1.7, abs=0.3)
 
 
+def test_what_a_stream_did_before_a_long_stall_is_not_counted_again_after_it(scene):
+    run = scene()
+    run.running()
+    run.step(streams=(10 * MB, 10 * MB))
+    for _ in range(200):
+        run.step()
+    (moved,) = run.step(streams=(11 * MB, 10 * MB))
+    assert moved.intervals[0].bps == pytest.approx(5e6, rel=0.01)
+    assert len(moved.intervals[0].streams) == 2
+
+
 def test_a_burst_without_end_is_kept_coarser_the_older_it_is():
     kept = ()
     for n in range(3 * MOST_INTERVALS):
