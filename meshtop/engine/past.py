@@ -21,10 +21,10 @@ from meshtop.model import ExperimentRecord, LinkKey, Mesh, NodeName, Value
 
 TRAIL_S = 120.0  # as in a view of now
 STRIP_S = 120
-# Snapshots of larger meshes are put aside less often: their memory is what counts, and 760 links take 50 ms to judge.
+# Snapshots of larger meshes are put aside less often: with 760 links each is 23 kB and takes tens of ms to make.
 MANY_LINKS = 200
 PERIOD_S = 1.0
-PERIOD_OF_MANY_S = 5.0
+PERIOD_OF_MANY_S = 2.0
 # zlib's quickest level packs names and repeated figures as well as is needed, at a third of the default's time.
 _LEVEL = 1
 
