@@ -45,7 +45,9 @@ class Gathered(Mapping[LinkKey, LinkSignals]):
             return True
         if link.stalls and link.stalls.overlapping(newest - LONGEST_S, newest):
             return True
-        if link.obstacle is None and link.ever_answered:
+        if link.obstacle is None:
+            if not link.ever_answered:
+                return bool(record.boot is not None and record.boot.pings(key))
             answers = (link.small.last_answer(newest), link.full.last_answer(newest))
             if all(at is None or newest - at > _SILENT_S for at in answers):
                 return True

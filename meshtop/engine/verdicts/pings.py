@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meshtop.engine.links import LinkRecord
 from meshtop.engine.nodes import NodeRecord
-from meshtop.engine.probes import Outcomes, lost_after_s
+from meshtop.engine.probes import LOST_AFTER_S, Outcomes, lost_after_s
 from meshtop.engine.timeseries import median
 from meshtop.engine.verdicts.signals import LinkSignals, at_most
 from meshtop.engine.verdicts.tally import RETRANS, SEGS, Group
@@ -22,7 +22,10 @@ _TELLING_SEGS = 20
 
 
 def take_pings(signals: LinkSignals, record: NodeRecord, link: LinkRecord, now: float) -> None:
-    if link.obstacle is not None or not link.ever_answered:
+    if link.obstacle is not None:
+        return
+    _silence(signals, record, link, now)
+    if not link.ever_answered:
         return
     rtts, signals.small_lost = link.small.tally(now - PINGS_S, now)
     signals.small_decided = len(rtts) + signals.small_lost
@@ -40,18 +43,26 @@ def take_pings(signals: LinkSignals, record: NodeRecord, link: LinkRecord, now: 
         signals.rtt_added_ms = signals.rtt_ms - signals.baseline_ms
     if signals.rtt_ms and signals.full_rtt_ms is not None:
         signals.size_ratio = signals.full_rtt_ms / signals.rtt_ms
+
+
+def _silence(signals: LinkSignals, record: NodeRecord, link: LinkRecord, now: float) -> None:
     running = record.boot.pings(link.key) if record.boot is not None else ()
-    if running:
-        answers = (link.small.last_answer(now), link.full.last_answer(now))
-        last = max((at for at in answers if at is not None), default=None)
-        began = min(series.started_at for series in running)
-        signals.silence_s = max(0.0, now - max(began, last if last is not None else began))
-        interval_s = min(series.interval_s or 0.0 for series in running)
-        # Two probes in a row without an answer, each given the time that it may take here.
-        usual_s = min(4 * (link.baseline.rtt_ms or 0.0) / 1000, lost_after_s(link.baseline.rtt_ms))
-        signals.silence_limit_s = 2 * interval_s + max(1.0, usual_s)
-        if signals.silence_s > signals.silence_limit_s:
-            signals.silent_for_s = signals.silence_s
+    if not running:
+        return
+    answers = (link.small.last_answer(now), link.full.last_answer(now))
+    last = max((at for at in answers if at is not None), default=None)
+    began = min(series.started_at for series in running)
+    signals.silence_s = max(0.0, now - max(began, last if last is not None else began))
+    interval_s = min(series.interval_s or 0.0 for series in running)
+    # Two probes in a row without an answer, each given the time that it may take here.
+    usual_s = min(4 * (link.baseline.rtt_ms or 0.0) / 1000, lost_after_s(link.baseline.rtt_ms))
+    signals.silence_limit_s = 2 * interval_s + max(1.0, usual_s)
+    if signals.silence_s <= signals.silence_limit_s:
+        return
+    if link.ever_answered:
+        signals.silent_for_s = signals.silence_s
+    elif signals.silence_s > signals.silence_limit_s + LOST_AFTER_S:
+        signals.mute_for_s = signals.silence_s
 
 
 def floors(signals: LinkSignals, link: LinkRecord, now: float) -> None:

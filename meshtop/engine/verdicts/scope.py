@@ -13,7 +13,7 @@ from meshtop.engine.verdicts.gathering import Gathered
 from meshtop.engine.verdicts.lifecycle import OPENS_AT, STAYS_AT, Candidate, Subject
 from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.weigh import Severity
-from meshtop.model import LinkKey, Mesh, NodeName
+from meshtop.model import LinkKey, Mesh, NodeName, PathName
 
 # Fewer links than this say nothing of what they share.
 _FEWEST_LINKS = 3
@@ -39,6 +39,7 @@ class NodesAsWhole:
         self._records = records
         self._covered: set[tuple[NodeName, str | None]] = set()  # (node, code or None for all)
         self._told: set[Subject] = set()  # findings of links that are part of one of a node
+        self._answering: set[PathName] = set()
         self._lost_at: dict[NodeName, float] = {}
         self._silent_links: frozenset[LinkKey] = frozenset()
 
@@ -104,10 +105,11 @@ class NodesAsWhole:
     # ── Silent on every link ──
 
     def _silent(self, signals: Gathered) -> Iterator[Candidate]:
-        """A node that is reached for management while no peer hears of it."""
-        suspects = {
-            node for key in signals.active if signals[key].silent_for_s is not None for node in (key.src, key.dst)
-        }
+        """A node that is reached for management while no peer hears of it. Links on which no ping was ever answered
+        count where pings are answered between others: there, ICMP is not what is missing."""
+        dark = {key for key in signals.active if _dark_s(signals[key]) is not None}
+        suspects = {node for key in dark for node in (key.src, key.dst)}
+        self._answering = {key.path for key in signals if key not in dark and signals[key].silence_s is not None}
         for node in self._mesh.nodes:
             if (node.name, None) in self._covered or node.name not in suspects:
                 continue
@@ -117,7 +119,8 @@ class NodesAsWhole:
                 for link in mine
                 if link.measurable and link.silence_s is not None and not self._is_gone(link, node.name)
             ]
-            silent = [link for link in mine if link.silent_for_s is not None]
+            mine = [link for link in mine if link.mute_for_s is None or link.key.path in self._answering]
+            silent = [link for link in mine if _dark_s(link) is not None and not link.progress]
             if len(mine) < _FEWEST_LINKS or not silent:
                 continue
             paths = {link.key.path for link in silent}
@@ -130,13 +133,15 @@ class NodesAsWhole:
             if len(peers) < 2:
                 continue
             self._covered.add((node.name, None))
-            oldest = max(link.silent_for_s or 0.0 for link in silent)
+            oldest = max(_dark_s(link) or 0.0 for link in silent)
+            never = all(link.mute_for_s is not None for link in silent)
             where = " and ".join(sorted(paths))
             yield Candidate(
                 subject=Subject("node-wide", node=node.name),
                 severity="critical",
-                confidence=0.95 if oldest >= 5.0 else 0.85,
-                summary=f"{node.name}: no peer gets an answer from it on {where}, and it none from them",
+                confidence=0.75 if never else 0.95 if oldest >= 5.0 else 0.85,
+                summary=f"{node.name}: no peer gets an answer from it on {where}, and it none from them"
+                + (", since the watch began" if never else ""),
                 evidence=(
                     Evidence(what="links without an answer", value=f"{len(silent)} of {len(of_paths)}", expected="all"),
                     Evidence(what="since the last answer", value=round(oldest, 1), expected="< 3 s"),
@@ -232,6 +237,11 @@ def _pool(signals: Gathered, name: NodeName, pair: Subject) -> _Pool:
     beside = [link for link in beside if link.small_decided >= _ENOUGH_PINGS]
     lost, sent = sum(link.pings_lost for link in beside), sum(link.small_decided + link.full_decided for link in beside)
     return _Pool(len(beside), sum(link.pings_lost > 0 for link in beside), 100 * lost / sent if sent else 0.0)
+
+
+def _dark_s(link: LinkSignals) -> float | None:
+    """For how long no ping has been answered, though they are sent."""
+    return link.silent_for_s if link.silent_for_s is not None else link.mute_for_s
 
 
 def _could_show(code: str, link: LinkSignals) -> bool:

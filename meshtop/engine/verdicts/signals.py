@@ -84,6 +84,7 @@ class LinkSignals:
     ping_loss_pct: float | None = None
     blind_chance: float | None = None  # of no more lost pings than there were, if so
     silent_for_s: float | None = None  # as silence_s, once it is longer than chance and round trips explain
+    mute_for_s: float | None = None  # no ping was ever answered, for so long
     progress: bool = False  # anything was acknowledged in the last seconds
     blackholed_s: float | None = None
     blackout_stalls: int = 0
