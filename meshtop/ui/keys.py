@@ -155,7 +155,7 @@ KEYS: tuple[Key, ...] = (
     Key("stalls.page_down", ("pagedown",), "stalls", "go", "screen.move_page(1)", "page", "Move by a page"),
     Key("stalls.newest", ("home",), "stalls", "go", "screen.newest", "newest", "The newest stall, and follow it", 6),
     Key("run.switch", ("f6",), "run", "go", "screen.switch", "keys",
-        "The keyboard to the command, or to meshtop; Ctrl-C is always the command's", 1),
+        "The keyboard to the command and back; Ctrl-C is the command's", 1),
     Key("app.quit", ("q",), "everywhere", "everywhere", "app.quit", "quit", "Leave meshtop", 2),
     Key("app.interrupt", ("ctrl+c",), "everywhere", "everywhere", "app.interrupt", "interrupt",
         "Leave meshtop as interrupted (exit code 130)"),

@@ -13,11 +13,12 @@ from meshtop.ui.draw import Line
 from meshtop.ui.filtering import matches, told
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.metrics import format_ratio
-from meshtop.ui.scene import NODE_WORDS, RANK, TROUBLE, WORDS, Scene, ShownLink, ShownNode, ShownState
+from meshtop.ui.scene import NODE_WORDS, RANK, TROUBLE, WORDS, Scene, ShownLink, ShownNode, ShownState, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.units import format_ms, format_pct, format_rate
 
+RECOVERED_S = 60.0  # so long it is worth a line that something is over
 # Fewer than three say little about what they share.
 _TOGETHER = 3
 _CODE = 16  # cells of the longest code of a finding
@@ -34,7 +35,47 @@ class Concern:
     words: str
 
 
+class Recovery:
+    """Findings that are over, for as long as it is news. What went with the source, or lies in another time, is not
+    recovered: nobody measured that."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, FindingView] = {}
+        self._over: dict[str, tuple[FindingView, float]] = {}
+        self._seen_s = float("-inf")
+
+    def of(self, scene: Scene) -> list[tuple[FindingView, float]]:
+        """What recovered lately and seconds ago, the newest first."""
+        now_s = scene.view.at
+        if scene.source_lost:
+            return []
+        if scene.view.past or now_s < self._seen_s:
+            self._open, self._over = {}, {}
+        self._seen_s = now_s
+        current = {one.id: one for one in said(scene)}
+        for identity, finding in self._open.items():
+            if identity not in current and not _unheard(scene, finding):
+                self._over[identity] = (finding, now_s)
+        self._over = {
+            identity: (finding, at)
+            for identity, (finding, at) in self._over.items()
+            if identity not in current and now_s - at <= RECOVERED_S
+        }
+        self._open = current
+        return sorted(((one, now_s - at) for one, at in self._over.values()), key=lambda pair: pair[1])
+
+
+def _unheard(scene: Scene, finding: FindingView) -> bool:
+    """Whether a node that it speaks of is not heard now: then it is not known to be over."""
+    names = {finding.src, finding.dst, finding.node} - {None}
+    return any((shown := scene.node.get(name)) is not None and not shown.usable for name in names if name)
+
+
 class AttentionPanel(Canvas):
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._recovery = Recovery()
+
     def draw(
         self, scene: Scene, words: str, width: int, height: int, framed: bool, glyphs: Glyphs, palette: Palette
     ) -> None:
@@ -60,6 +101,9 @@ class AttentionPanel(Canvas):
             body += _node_lines(shown, who, inner, place < roomy, glyphs, palette)
         for place, concern in enumerate(links, start=len(findings) + len(nodes)):
             body += _link_lines(concern, who, inner, place < roomy, glyphs, palette)
+        for finding, ago_s in self._recovery.of(scene):
+            if len(body) < rows and not words:
+                body.append(_recovered_line(finding, ago_s, who, inner, glyphs, palette))
         if count > rows:
             body[rows - 1 :] = [Line().gap().add(f"and {count - rows + 1} more", palette.dim)]
         if not body and words:
@@ -150,7 +194,7 @@ def _link_lines(
 def _finding_lines(
     finding: FindingView, who: int, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette
 ) -> list[Line]:
-    state: ShownState = "down" if finding.severity == "critical" else "degraded"
+    state: ShownState = "stalled" if finding.severity == "critical" else "degraded"
     style = palette.states_bold[state]
     about = finding.node or f"{finding.src}→{finding.dst}"
     line = Line().gap().add(f"{glyphs.states[state]} ", style).add(glyphs.fit(about, who), palette.bold).gap()
@@ -160,6 +204,13 @@ def _finding_lines(
         return [line]
     words = finding.summary.partition(": ")[2] or finding.summary
     return [line, Line().gap(3).add(glyphs.fit(words, max(width - 4, 0)).rstrip(), palette.text)]
+
+
+def _recovered_line(finding: FindingView, ago_s: float, who: int, width: int, glyphs: Glyphs, palette: Palette) -> Line:
+    about = finding.node or f"{finding.src}→{finding.dst}"
+    line = Line().gap(3).add(glyphs.fit(about, who), palette.dim).gap()
+    words = f"{finding.code} over for {age_words(ago_s)}"
+    return line.add(glyphs.fit(words, max(width - line.width - 1, 0)).rstrip(), palette.dim)
 
 
 def _node_lines(
