@@ -197,8 +197,14 @@ async def _tried(
             word in ("open", "refused") for word in its.tcp.values()
         )
         reached[key.path, key.dst] = bool(reached.get((key.path, key.dst))) or answered
+    usable = [path for path in paths if not all(reached.get((path.name, name)) is False for name in path.address)]
+    for path in paths:
+        if path not in usable and usable:
+            own = ", ".join(f"{name} {address}" for name, address in path.address.items())
+            _say(f"{path.kind} {path.name} is left out: no node gets an answer from another there ({own})")
     return tuple(
-        with_reached(path, {name: reached.get((path.name, name)) for name in path.address}, hosts) for path in paths
+        with_reached(path, {name: reached.get((path.name, name)) for name in path.address}, hosts)
+        for path in usable or paths
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from meshtop.model import NodeName, Value
 from meshtop.parse.survey import NodeSurvey
 from meshtop.parse.text import clean
+from meshtop.setup.interfaces import use_of
 from meshtop.setup.proposal import ProposedPath
 from meshtop.units import format_duration
 
@@ -116,10 +117,18 @@ def _about(node: WrittenNode, survey: NodeSurvey) -> str:
         _tool("ping", survey.ping, survey),
         _tool("iperf3", survey.iperf3, survey),
     ]
+    if left_out := _containers(survey):
+        said.append(f"networks of containers, left out: {', '.join(left_out)}")
     offset = node.clock_offset_s
     if offset is not None and abs(offset) > 1.0:
         said.append(f"clock {format_duration(abs(offset))} {'ahead' if offset > 0 else 'behind'}")
     return "; ".join(each for each in said if each)
+
+
+def _containers(survey: NodeSurvey) -> list[str]:
+    """Overlays of Kubernetes and the like: what runs there has addresses of its own, which no other node dials."""
+    found = [each.name for each in survey.interfaces if each.addresses and use_of(each, survey) == "containers"]
+    return found[:4] + (["…"] if len(found) > 4 else [])
 
 
 def _tool(name: str, version: str | None, survey: NodeSurvey) -> str:

@@ -168,5 +168,7 @@ def test_what_is_written_is_a_configuration_whatever_the_nodes_call_themselves(t
     file.write_text(config_text(nodes, paths, "2024-05-01", ssh_config='/home/me/"ssh" config'))
     assert set(tomllib.loads(file.read_text())["nodes"]) == {"a", "b"}
     assert "\x1b" not in file.read_text()
+    nodes[0] = WrittenNode(name="a", target="root@a", survey=hosts[0].survey)
     file.write_text(config_text(nodes, paths, "2024-05-01"))
+    assert "left out: docker0, cilium_host" in file.read_text()
     assert load(file).targets == {"a": "root@a", "b": "root@b"}
