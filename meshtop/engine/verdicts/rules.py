@@ -144,7 +144,7 @@ BLACKHOLE = Rule(
         Sign("time-outs in a row", "backoff", ">=", 3, 0.5),
         Sign("since the last answer to a ping", "silence_s", "<", 2.5, 0.8, 3.0, contra=3.5, unit="s"),
         Sign("small pings lost", "small_loss_pct", "<", 5.0, 0.3, 0.3, contra=20.0, unit="%"),
-        Sign("path MTU by DF sweep", "tried.pmtu_bytes", "<", 1500, 1.5, 3.0),
+        Sign("larger packets vanish, by DF sweep", "tried.vanishes", ">=", 1, 1.5, 3.0),
     ),
     severity=critical,
     summary=say_blackhole,

@@ -21,13 +21,16 @@ _FEWEST_LINKS = 3
 _NEARLY_SILENT_SHARE = 0.5
 # Of the other links of a node: lost pings on most of them, and at about the rate of the one that is plainly lossy.
 _MOST_LINKS, _AS_LOSSY = 0.6, 0.4
-_ENOUGH_PINGS = 8
+_ENOUGH_PINGS, _WELL_PCT = 8, 1.0
 _DROPS_S = 10.0
 # One dropped packet in a burst is nothing; in several seconds of ten it is a host that does not keep up.
 _FEWEST_DROPS = 10
 _FEWEST_DROPPING_INTERVALS = 2
 _SKEW_INFO_S, _SKEW_WARNING_S = 1.0, 5.0
 _DOWN_AFTER_S = 3.0
+
+# What the silence of a link may be called besides.
+_OF_SILENCE = ("blackout", "overlay-only", "pmtu-blackhole", "loss")
 
 # Trouble that a row or a column of links can share; that of applications is theirs.
 _SHARED = ("blackout", "loss", "reordering", "policer", "pmtu-blackhole", "bufferbloat", "tcp-over-tcp")
@@ -120,35 +123,43 @@ class NodesAsWhole:
                 if link.measurable and link.silence_s is not None and not self._is_gone(link, node.name)
             ]
             mine = [link for link in mine if link.mute_for_s is None or link.key.path in self._answering]
-            silent = [link for link in mine if _dark_s(link) is not None and not link.progress]
-            if len(mine) < _FEWEST_LINKS or not silent:
-                continue
-            paths = {link.key.path for link in silent}
-            of_paths = [link for link in mine if link.key.path in paths]
-            if len(silent) < len(of_paths):
-                if len(silent) >= _NEARLY_SILENT_SHARE * len(of_paths) and self._just_now(of_paths):
-                    self._covered.add((node.name, "blackout"))  # wait until it is plain whether all are
-                continue
-            peers = {key for link in of_paths for key in (link.key.src, link.key.dst)} - {node.name}
-            if len(peers) < 2:
-                continue
-            self._covered.add((node.name, None))
-            oldest = max(_dark_s(link) or 0.0 for link in silent)
-            never = all(link.mute_for_s is not None for link in silent)
-            where = " and ".join(sorted(paths))
-            yield Candidate(
-                subject=Subject("node-wide", node=node.name),
-                severity="critical",
-                confidence=0.75 if never else 0.95 if oldest >= 5.0 else 0.85,
-                summary=f"{node.name}: no peer gets an answer from it on {where}, and it none from them"
-                + (", since the watch began" if never else ""),
-                evidence=(
-                    Evidence(what="links without an answer", value=f"{len(silent)} of {len(of_paths)}", expected="all"),
-                    Evidence(what="since the last answer", value=round(oldest, 1), expected="< 3 s"),
-                ),
-                next=_SILENT_NEXT,
-                experiments=(),
-            )
+            yield from self._dark(node.name, mine)
+
+    def _dark(self, name: NodeName, mine: Sequence[LinkSignals]) -> Iterator[Candidate]:
+        """Path by path: a node may be cut off from one while it is well on another."""
+        dark = [link for link in mine if _dark_s(link) is not None and not link.progress]
+        whole: list[PathName] = []
+        for path in sorted({link.key.path for link in dark}):
+            links = [link for link in mine if link.key.path == path]
+            silent = [link for link in dark if link.key.path == path]
+            peers = {end for link in links for end in (link.key.src, link.key.dst)} - {name}
+            if len(links) < _FEWEST_LINKS or len(peers) < 2:
+                continue  # of a single peer it cannot be told which of the two it is
+            if len(silent) == len(links):
+                whole.append(path)
+            elif len(silent) >= _NEARLY_SILENT_SHARE * len(links) and self._just_now(links):
+                self._covered.add((name, "blackout"))  # wait until it is plain whether all are
+        if not whole:
+            return
+        gone = [link for link in dark if link.key.path in whole]
+        if len(gone) == len(dark):
+            self._covered.add((name, None))
+        self._told.update(Subject(code, *link.key) for link in gone for code in _OF_SILENCE)
+        oldest = max(_dark_s(link) or 0.0 for link in gone)
+        never = all(link.mute_for_s is not None for link in gone)
+        where = " and ".join(whole)
+        yield Candidate(
+            subject=Subject("node-wide", node=name),
+            severity="critical",
+            confidence=0.75 if never else 0.95 if oldest >= 5.0 else 0.85,
+            summary=f"{name}: no peer gets an answer from it on {where}, and it none from them"
+            + (", since the watch began" if never else ""),
+            evidence=(
+                Evidence(what=f"links on {where} without an answer", value=len(gone), expected="none"),
+                Evidence(what="since the last answer", value=round(oldest, 1), expected="< 3 s"),
+            ),
+            next=_SILENT_NEXT,
+        )
 
     def _is_gone(self, link: LinkSignals, name: NodeName) -> bool:
         """The other end is what is not reached."""
@@ -177,17 +188,13 @@ class NodesAsWhole:
         for name, beside in worst.items():
             mine = [subject for subject in pairs if name in (subject.src, subject.dst)]
             self._told.update(subject._replace(code=code) for subject in mine for code in ("loss", "overlay-only"))
-            yield Candidate(
-                subject=Subject("node-wide", node=name),
-                severity="warning",
-                confidence=0.8,
-                summary=f"{name}: pings are lost on all its ways, {beside.pct:.0f} % of them: look at its line",
-                evidence=(
-                    Evidence(what="its links with lost pings", value=f"{beside.lossy} of {beside.links}", expected="1"),
-                    Evidence(what="pings lost on them", value=round(beside.pct, 1), expected="< 3 %"),
-                ),
-                next=("its line, its router, its provider; the same test from another line tells",),
-            )
+            yield _lossy_line(name, mine[0].path or "", beside, self._well_elsewhere(signals, name, mine[0]))
+
+    def _well_elsewhere(self, signals: Gathered, name: NodeName, pair: Subject) -> bool:
+        """Whether the node loses next to nothing on another path: then it is not its line."""
+        others = [path.name for path in self._mesh.paths if path.name != pair.path]
+        pools = [_pool(signals, name, pair._replace(path=path)) for path in others]
+        return any(pool.links and pool.pct < _WELL_PCT for pool in pools)
 
     # ── The same trouble on all ──
 
@@ -242,6 +249,24 @@ def _pool(signals: Gathered, name: NodeName, pair: Subject) -> _Pool:
 def _dark_s(link: LinkSignals) -> float | None:
     """For how long no ping has been answered, though they are sent."""
     return link.silent_for_s if link.silent_for_s is not None else link.mute_for_s
+
+
+def _lossy_line(name: NodeName, path: PathName, beside: _Pool, well_elsewhere: bool) -> Candidate:
+    if well_elsewhere:
+        words = f"{name}: pings are lost on all its ways over {path}, and on no others: look at its tunnel and its hub"
+    else:
+        words = f"{name}: pings are lost on all its ways, {beside.pct:.0f} % of them: look at its line"
+    return Candidate(
+        subject=Subject("node-wide", node=name),
+        severity="warning",
+        confidence=0.8,
+        summary=words,
+        evidence=(
+            Evidence(what="its links with lost pings", value=f"{beside.lossy} of {beside.links}", expected="1"),
+            Evidence(what="pings lost on them", value=round(beside.pct, 1), expected="< 3 %"),
+        ),
+        next=("its line, its router, its provider; the same test from another line tells",),
+    )
 
 
 def _could_show(code: str, link: LinkSignals) -> bool:

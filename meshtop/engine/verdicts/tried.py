@@ -81,8 +81,9 @@ def loaded_ratio(figures: dict[str, float]) -> float | None:
 
 def udp_policed(figures: dict[str, float], goodput_bps: float | None) -> bool | None:
     """Whether UDP lost what exceeds the rate that TCP gets, and no more; None where no more than that was offered."""
-    offered, received = figures.get("udp_offered_bps"), figures.get("udp_received_bps")
-    loss = figures.get("udp_loss_pct")
+    kind = "ramp" if "ramp_loss_pct" in figures else "udp"  # an experiment also goes above TCP's rate, if there is room
+    offered, received = figures.get(f"{kind}_offered_bps"), figures.get(f"{kind}_received_bps")
+    loss = figures.get(f"{kind}_loss_pct")
     if not offered or loss is None:
         return None
     rate = received if goodput_bps is None else max(goodput_bps, received or 0.0)
