@@ -281,7 +281,8 @@ class Trial:
         self._conclude(sweep, pinger.told_mtus)
 
     def _conclude(self, sweep: experiments.Sweep, told: set[int]) -> None:
-        """``vanish_bytes``: the smallest size that the sender's own stack sends on and nobody answers or refuses."""
+        """``vanish_bytes``: the smallest size that the sender's own stack sends on and nobody answers or refuses;
+        ``vanishes`` is 1 where there is one and 0 where larger ones are refused in words."""
         if not sweep.low:
             raise _Failure(
                 f"no packet of {experiments.LEAST_MTU[4]} bytes passes whole from {self._plan.src} to "
@@ -291,6 +292,7 @@ class Trial:
         self.figures["local_mtu_bytes"] = float(max(told)) if told else None
         silent = sweep.high is not None and sweep.low not in told
         self.figures["vanish_bytes"] = float(sweep.high) if silent and sweep.high is not None else None
+        self.figures["vanishes"] = float(silent)
 
     # ── bursts ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,7 +15,7 @@ from meshtop.commands.output import stdout, verdict, write_all
 from meshtop.commands.running import FINE, FOUND_FAILURE, NO_NODE, beside
 from meshtop.config import MeshConfig
 from meshtop.engine.experiments import CHEAP, ExperimentPlan
-from meshtop.engine.snapshot import FindingView
+from meshtop.engine.snapshot import FindingEvent, FindingView, StreamEvent
 from meshtop.model import ExperimentKind, ExperimentRecord, NodeName, PathName, RunExperiment, Value
 from meshtop.monitor import Monitor
 
@@ -125,10 +125,16 @@ class _Front:
         self._monitor = monitor
         self._pair = pair
         self._wishes = wishes
+        self._met: dict[str, FindingEvent] = {}  # by id, what was told since the experiments of this round began
+
+    def _hear(self, event: StreamEvent) -> None:
+        if isinstance(event, FindingEvent):
+            self._met[event.id] = event
 
     async def work(self) -> Diagnosis | int:
         """What was found, or an exit code."""
         pair = self._pair
+        self._monitor.listen(self._hear)
         self._note(f"connecting to {pair.src}, {pair.dst} and the others …")
         await self._monitor.settled()
         if not self._reached():
@@ -154,8 +160,9 @@ class _Front:
                 if records:
                     break
                 return WRONG
+            self._met.clear()
             records += await self._run(plans)
-            after = self._findings()
+            after = self._found_by_trying()
         return Diagnosis(
             src=pair.src,
             dst=pair.dst,
@@ -174,7 +181,22 @@ class _Front:
 
     def _findings(self) -> tuple[FindingView, ...]:
         """Gravest and surest first."""
-        found = [each for each in self._monitor.snapshot().findings if self._pair.concerns(each)]
+        return self._sorted(self._monitor.snapshot().findings)
+
+    def _found_by_trying(self) -> tuple[FindingView, ...]:
+        """With what was open meanwhile: where nothing else flows, trouble ends with the load that met it."""
+        open_now = self._monitor.snapshot().findings
+        there = {each.id for each in open_now}
+        fields = FindingView.__struct_fields__
+        met = [
+            FindingView(**{name: getattr(event, name) for name in fields})
+            for event in self._met.values()
+            if event.id not in there
+        ]
+        return self._sorted([*open_now, *met])
+
+    def _sorted(self, findings: Iterable[FindingView]) -> tuple[FindingView, ...]:
+        found = [each for each in findings if self._pair.concerns(each)]
         rank = {"critical": 0, "warning": 1, "info": 2}
         return tuple(sorted(found, key=lambda each: (rank[each.severity], -each.confidence)))
 
@@ -256,7 +278,10 @@ def asked_for(found: Iterable[FindingView], pair: Pair) -> list[Wanted]:
     wanted: dict[Wanted, None] = {}
     for finding in found:
         if finding.severity != "info":
-            for kind in finding.experiments:
+            kinds = finding.experiments
+            if finding.code == "overlay-only":
+                kinds = (*kinds, "tcp-udp")  # that it is the overlay does not say what about it
+            for kind in kinds:
                 wanted[kind, finding.path or pair.first] = None
     once: list[Wanted] = []
     for kind, path in sorted(wanted, key=lambda each: _ORDER.index(each[0])):

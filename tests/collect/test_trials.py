@@ -172,10 +172,10 @@ async def test_each_begins_and_ends_as_an_event(bench: Bench, kind: ExperimentKi
 
 async def test_the_sweep_tells_a_black_hole_from_a_small_mtu(bench: Bench) -> None:
     fine = (await bench.run("pmtu-sweep")).figures
-    assert fine == {"pmtu_bytes": 1400, "local_mtu_bytes": 1400, "vanish_bytes": None}
+    assert fine == {"pmtu_bytes": 1400, "local_mtu_bytes": 1400, "vanish_bytes": None, "vanishes": 0}
     bench.node.answer = lambda payload, seq: 20.0 if payload + 28 <= 1300 else None
     hole = (await bench.run("pmtu-sweep")).figures
-    assert hole == {"pmtu_bytes": 1300, "local_mtu_bytes": 1400, "vanish_bytes": 1301}
+    assert hole == {"pmtu_bytes": 1300, "local_mtu_bytes": 1400, "vanish_bytes": 1301, "vanishes": 1}
 
 
 async def test_the_sweep_bears_some_loss(bench: Bench) -> None:

@@ -55,7 +55,8 @@ def test_a_pair_that_is_well(lab: Lab) -> None:
     tried = {each["kind"]: each for each in said["experiments"]}
     assert set(tried) == {"probe-sizes", "pmtu-sweep", "paths"}
     assert all(each["state"] == "done" for each in tried.values()), tried
-    assert tried["pmtu-sweep"]["figures"] == {"pmtu_bytes": 1400, "local_mtu_bytes": 1400, "vanish_bytes": None}
+    sweep = tried["pmtu-sweep"]["figures"]
+    assert sweep == {"pmtu_bytes": 1400, "local_mtu_bytes": 1400, "vanish_bytes": None, "vanishes": 0}
     rtt_ms = lab.rtt_ms("e", "a", "vpn")
     assert tried["probe-sizes"]["figures"]["small_rtt_ms"] == pytest.approx(rtt_ms, abs=10)
     figures = tried["paths"]["figures"]
@@ -87,6 +88,7 @@ def test_what_the_first_experiments_bring_to_light_asks_for_more(lab: Lab) -> No
         lab.set_overlay("direct")
     assert code == 1, said
     tried = {each["kind"]: each["figures"] for each in said["experiments"]}
+    assert {"paths", "tcp-udp"} <= set(tried), said
     assert tried["paths"]["overlay_bps"] < 0.5 * tried["paths"]["underlay_bps"]
     assert tried["tcp-udp"]["udp_loss_pct"] < 1
     assert tried["tcp-udp"]["ramp_loss_pct"] > 5

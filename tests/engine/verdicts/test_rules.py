@@ -136,8 +136,8 @@ def test_an_outage_explains_what_it_leaves_behind(link: Callable[..., LinkSignal
 def test_a_sweep_settles_a_black_hole(link: Callable[..., LinkSignals]) -> None:
     stuck = {"blackholed_s": 4.0, "backoff": 3, "silence_s": 0.5, "small_loss_pct": 0.0}
     likely = found(link(**stuck))["pmtu-blackhole"].confidence
-    swept = found(link(**stuck, tried={"pmtu_bytes": 1300.0}))["pmtu-blackhole"]
-    refuted = found(link(**stuck, tried={"pmtu_bytes": 1500.0})).get("pmtu-blackhole")
+    swept = found(link(**stuck, tried={"vanishes": 1.0}))["pmtu-blackhole"]
+    refuted = found(link(**stuck, tried={"vanishes": 0.0})).get("pmtu-blackhole")
     assert likely < swept.confidence
     assert refuted is None or refuted.confidence < likely - 0.2
 
