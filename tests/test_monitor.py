@@ -11,12 +11,13 @@ import pytest
 
 from meshtop.collect.clock import Clock
 from meshtop.commands.running import beside
-from meshtop.engine.snapshot import LogEvent, MarkEvent, StreamEvent
+from meshtop.engine.snapshot import LogEvent, MarkEvent, NodeEvent, StreamEvent
 from meshtop.model import (
     AddMark,
     EngineEvent,
     Frame,
     FrameReceived,
+    LinkKey,
     LookTaken,
     Mesh,
     Node,
@@ -196,6 +197,27 @@ async def test_marks_and_log_lines_are_events_and_tell_the_screen() -> None:
         assert isinstance(log, LogEvent)
         assert log.text == "baselines forgotten; they are learnt anew"
     assert len(changes) >= 2
+
+
+async def test_moments_are_kept_for_a_screen_that_asks_for_none() -> None:
+    """One that is frozen; where there is no screen nothing is kept."""
+    with_screen, without = Monitor(MESH, Feeders().connect), Monitor(MESH, Feeders().connect)
+    ticks: asyncio.Queue[None] = asyncio.Queue()
+    with_screen.subscribe(lambda: ticks.put_nowait(None))
+    told = await heard(without, NodeEvent)
+    async with running(with_screen), running(without):
+        await asyncio.wait_for(ticks.get(), 5)
+        await asyncio.wait_for(ticks.get(), 5)
+        await asyncio.wait_for(told.get(), 5)
+        assert with_screen._engine.archive.size_bytes > 0
+        assert without._engine.archive.size_bytes == 0
+        at = with_screen.view().at
+        then = with_screen.past(at)
+        assert then is not None
+        assert (then.past, then.mesh) == (True, MESH)
+        assert with_screen.past(at - 60) is None
+    assert with_screen.trail(LinkKey("a", "b", "p")) == ()
+    assert with_screen.flows("a") == ()
 
 
 async def test_a_fault_of_the_operators_pings_is_said_and_the_rest_goes_on() -> None:
