@@ -55,7 +55,8 @@ class RunHop(Value, frozen=True, kw_only=True):
 
 
 class RunSummary(Value, frozen=True, kw_only=True):
-    """``hop`` and ``cause``: of what cost the most time, None where nothing stalled or crawled. ``seen``: whether any
+    """``hop`` and ``cause``: of what cost the most time; where nothing stalled or crawled, of the gravest
+    finding on the way; None where there is none. ``seen``: whether any
     node gave samples meanwhile; without, nothing is known."""
 
     schema: str = SCHEMA
@@ -124,6 +125,7 @@ class RunLedger:
         """What the nodes say of watched services: which hops are theirs, and what moves from and to the outside."""
         span = Span(self._sampled_at, at)
         self._sampled_at = at
+        self._findings |= {finding.id: finding for finding in snapshot.findings}  # also those from before the start
         for node in snapshot.nodes:
             for watch in node.watches:
                 for peer in watch.peers:
@@ -152,7 +154,12 @@ class RunLedger:
         every = (self._hop(hop, stalls, window, ended_at) for hop in hops)
         rows = tuple(sorted((row for row in every if row.stalls or row.crawling_s or row.moving_s), key=_badness))
         worst = rows[0] if rows and (rows[0].stalls or rows[0].crawling_s) else None
-        findings = tuple(each for each in self._findings.values() if _belongs(each, worst))
+        findings = _findings_of(self._findings.values(), rows if worst is None else (worst,))
+        verdict = _verdict(worst, ended_at - self._started_at, self._seen)
+        cause = worst.cause if worst is not None else None
+        if worst is None and findings:
+            worst, cause = _hop_with(findings[0], rows), findings[0].code
+            verdict = f"nothing stalled, yet {hop_name(worst)} is not well: {cause}"
         return RunSummary(
             command=self._command,
             started=rfc3339(self._started_at),
@@ -165,8 +172,8 @@ class RunLedger:
             stalled_s=round(_length(stalled), 1),
             crawling_s=round(_length(_without(crawling, stalled)), 1),
             hop=worst,
-            cause=worst.cause if worst is not None else None,
-            verdict=_verdict(worst, ended_at - self._started_at, self._seen),
+            cause=cause,
+            verdict=verdict,
             hops=rows,
             stalls=tuple(sorted(stalls, key=lambda stall: stall.start)[:_MOST_STALLS]),
             findings=findings,
@@ -225,12 +232,26 @@ def _badness(hop: RunHop) -> tuple[float, float, str]:
     return -(hop.stalled_s + hop.crawling_s), -hop.moving_s, hop_name(hop)
 
 
-def _belongs(finding: FindingView, worst: RunHop | None) -> bool:
-    """Of the pair that cost the most time, whichever path is named; and of its ends as nodes."""
-    if worst is None or finding.severity == "info":
-        return False
-    ends = {worst.src, worst.dst}
-    return (finding.src is not None and {finding.src, finding.dst} <= ends) or finding.node in ends - {None}
+def _findings_of(findings: Iterable[FindingView], hops: Sequence[RunHop]) -> tuple[FindingView, ...]:
+    """Of warning or worse, of the pairs of these hops: those on the hop's own path first, then the surest."""
+    found = [each for each in findings if each.severity != "info" and any(_fits(each, hop) for hop in hops)]
+    paths = {(hop.src, hop.dst, hop.path) for hop in hops}
+
+    def order(each: FindingView) -> tuple[bool, bool, float]:
+        return (each.src, each.dst, each.path) not in paths, each.severity != "critical", -each.confidence
+
+    return tuple(sorted(found, key=order))
+
+
+def _fits(finding: FindingView, hop: RunHop) -> bool:
+    ends = {hop.src, hop.dst} - {None}
+    return (finding.src, finding.dst) == (hop.src, hop.dst) or finding.node in ends
+
+
+def _hop_with(finding: FindingView, hops: Sequence[RunHop]) -> RunHop:
+    """The hop that a finding is about, the path's own first."""
+    fitting = [hop for hop in hops if _fits(finding, hop)]
+    return next((hop for hop in fitting if hop.path == finding.path), fitting[0])
 
 
 def _hop_of(stall: StallView) -> Hop:

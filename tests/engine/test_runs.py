@@ -7,6 +7,7 @@ import pytest
 from meshtop.engine.runs import RunLedger
 from meshtop.engine.snapshot import (
     FindingEvent,
+    FindingView,
     LinkEvent,
     NodeView,
     Snapshot,
@@ -110,6 +111,19 @@ def test_findings_of_the_worst_hop_are_told(severity: str, told: bool) -> None:
     )  # fmt: skip
     summary = ledger(stall("s1", 1.0, 2.0), finding).summary(START + 10, 0)
     assert bool(summary.findings) is told
+
+
+def test_where_nothing_stalls_the_finding_on_the_way_is_the_cause() -> None:
+    finding = FindingView(id="f1", code="reordering", severity="warning", confidence=0.9, src="e", dst="a", path="vpn",
+                          since=rfc3339(START), summary="they overtake each other")  # fmt: skip
+    found = ledger(link(1, 900_000), link(1, 900_000, src="a", dst="e"))
+    found.sample(
+        START + 1, Snapshot(mesh="test", at=rfc3339(START), window_s=2.0, nodes=(), links=(), findings=(finding,))
+    )
+    summary = found.summary(START + 10, 0)
+    assert (summary.cause, summary.verdict) == ("reordering", "nothing stalled, yet e→a vpn is not well: reordering")
+    assert summary.hop is not None
+    assert (summary.hop.src, summary.hop.stalled_s) == ("e", 0.0)
 
 
 def snapshot(*peers: WatchPeer) -> Snapshot:
