@@ -202,7 +202,9 @@ class MeshtopApp(Acting):
         super()._display(screen, self._shadow.reduced(screen, renderable))
 
     def _source_changed(self) -> None:
-        self.post_message(ViewChanged())
+        # Pings and ticks come by the dozen a second; a paint that is due will show them all.
+        if not self._paint_pending or self.stall_bell.on:
+            self.post_message(ViewChanged())
 
     def on_view_changed(self) -> None:
         if self.stall_bell.on and self.stall_bell.rings(self.source.view(), self._ticks()):

@@ -51,8 +51,10 @@ def moments(view: View, keys: frozenset[LinkKey] | None) -> list[float]:
     found = [moment_of(stall) for stall in view.stalls if wanted(stall.src, stall.dst, stall.path)]
     found += [mark.at for mark in view.marks]
     found += [utc(burst.started) for burst in view.bursts if burst.started and wanted(burst.src, burst.dst, burst.path)]
+    nodes = None if keys is None else {node for key in keys for node in key[:2]}
     for finding in view.findings:
-        if finding.node is not None or wanted(finding.src, finding.dst, finding.path):
+        of_node = finding.node is not None and (nodes is None or finding.node in nodes)
+        if of_node or wanted(finding.src, finding.dst, finding.path):
             found.append(utc(finding.since))
     return sorted(found)
 

@@ -17,14 +17,15 @@ from meshtop.ui.commands import RUNNING
 from meshtop.ui.layout import notice_lines
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
+from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.burst_list import BurstList
 from meshtop.ui.widgets.burst_panel import BurstPanel
 from meshtop.ui.widgets.canvas import Canvas
 from meshtop.ui.widgets.footer import Footer
 from meshtop.ui.widgets.header import Header, HeaderLook
 from meshtop.ui.widgets.notice import Notice
-from meshtop.ui.widgets.stalls_panel import utc
 
+MOST_SCROLLED = 60  # more lines than there ever are
 HEADINGS = 2  # lines of a list before its first entry
 _MOST_LISTED = 8
 _BESIDE_FROM = 100  # cells: intervals and what it did stand side by side
@@ -41,6 +42,7 @@ class BurstsScreen(SceneScreen):
         super().__init__(id="burst-screen")
         self._pinned: str | None = None
         self._shown: list[str] = []
+        self._first = 0  # of the summary
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -81,11 +83,11 @@ class BurstsScreen(SceneScreen):
         self, scene: Scene, chosen: BurstRecord, pinned: BurstRecord | None, width: int, height: int
     ) -> list[Strip]:
         glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
-        panel = BurstPanel(scene, chosen, scene.view.bursts, glyphs, palette, pinned)
+        panel = BurstPanel(scene, chosen, scene.view.bursts, glyphs, palette, pinned, self._first)
         if height < 2:
             return []
         if pinned is not None and width >= 2 * 38:
-            other = BurstPanel(scene, pinned, scene.view.bursts, glyphs, palette, chosen)
+            other = BurstPanel(scene, pinned, scene.view.bursts, glyphs, palette, chosen, self._first)
             half = width // 2
             facts = min(_SUMMARY_LINES, height)
             strips = beside(
@@ -127,11 +129,16 @@ class BurstsScreen(SceneScreen):
         chosen = self._chosen(bursts)
         if chosen is not None:
             place = min(max(bursts.index(chosen) + step, 0), len(bursts) - 1)
-            self.meshtop.choices.burst = bursts[place].id
+            self.meshtop.choices.burst, self._first = bursts[place].id, 0
             self.meshtop.repaint()
 
+    def action_scroll_by(self, lines: int) -> None:
+        """What is said of the selected one."""
+        self._first = min(max(self._first + lines, 0), MOST_SCROLLED)
+        self.meshtop.repaint()
+
     def action_newest(self) -> None:
-        self.meshtop.choices.burst = None
+        self.meshtop.choices.burst, self._first = None, 0
         self.meshtop.repaint()
 
     def action_pin(self) -> None:

@@ -15,13 +15,13 @@ from meshtop.ui import keys
 from meshtop.ui.layout import notice_lines
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
-from meshtop.ui.screens.bursts import HEADINGS, beside
+from meshtop.ui.screens.bursts import HEADINGS, MOST_SCROLLED, beside
+from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.canvas import Canvas
 from meshtop.ui.widgets.findings import FindingList, FindingPanel, listed
 from meshtop.ui.widgets.footer import Footer
 from meshtop.ui.widgets.header import Header, HeaderLook
 from meshtop.ui.widgets.notice import Notice
-from meshtop.ui.widgets.stalls_panel import utc
 
 _BESIDE_FROM = 100  # cells
 
@@ -35,6 +35,7 @@ class DiagnosisScreen(SceneScreen):
         super().__init__(id="diagnosis-screen")
         self._selected: str | None = None
         self._shown: list[str] = []
+        self._first = 0  # of what is said of the selected one
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -65,7 +66,7 @@ class DiagnosisScreen(SceneScreen):
         strips = table.strips(width, min(rows, height))
         self._shown = [one.id for one in table.shown(min(rows, height))]
         aborts = keys.written("burst.abort", self.meshtop.key_table)
-        room, panel = height - rows, FindingPanel(scene, chosen, glyphs, palette, aborts)
+        room, panel = height - rows, FindingPanel(scene, chosen, glyphs, palette, aborts, self._first)
         if room < 2:
             return strips[:height]
         if width >= _BESIDE_FROM:
@@ -99,10 +100,16 @@ class DiagnosisScreen(SceneScreen):
         chosen = self._chosen(findings)
         if chosen is not None:
             self._selected = findings[min(max(findings.index(chosen) + step, 0), len(findings) - 1)].id
+            self._first = 0
             self.meshtop.repaint()
 
+    def action_scroll_by(self, lines: int) -> None:
+        """What is said of the selected one."""
+        self._first = min(max(self._first + lines, 0), MOST_SCROLLED)
+        self.meshtop.repaint()
+
     def action_gravest(self) -> None:
-        self._selected = None
+        self._selected, self._first = None, 0
         self.meshtop.repaint()
 
     def action_experiment(self, number: int) -> None:

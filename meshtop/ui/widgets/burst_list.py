@@ -15,9 +15,9 @@ from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import UNKNOWN, Glyphs
 from meshtop.ui.scene import Scene
 from meshtop.ui.theme import Palette
+from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.canvas import panel
 from meshtop.ui.widgets.header import clock_text
-from meshtop.ui.widgets.stalls_panel import utc
 from meshtop.units import format_age, format_rate
 
 OVER = ("done", "failed", "aborted")

@@ -15,6 +15,7 @@ from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import UNKNOWN, Glyphs
 from meshtop.ui.scene import Scene
 from meshtop.ui.theme import Palette
+from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.burst_list import (
     OVER,
     mean_bps,
@@ -25,8 +26,7 @@ from meshtop.ui.widgets.burst_list import (
     stood_still,
     widths,
 )
-from meshtop.ui.widgets.canvas import panel
-from meshtop.ui.widgets.stalls_panel import utc
+from meshtop.ui.widgets.canvas import panel, scrolled
 from meshtop.units import format_bytes, format_duration, format_ms, format_pct, format_rate
 
 # iperf3 tells an interval at least every second; beyond that something is slow, and the screen says so.
@@ -60,6 +60,7 @@ class BurstPanel:
     glyphs: Glyphs
     palette: Palette
     beside: BurstRecord | None = None
+    first: int = 0  # so many lines of the summary are scrolled out above
 
     # ── by interval ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -172,9 +173,7 @@ class BurstPanel:
         body = self._facts(width)
         for lines in (self._bystanders(width), self._against(width) if against else []):
             body += lines
-        rows = max(height - 1, 0)
-        if len(body) > rows > 0:
-            body[rows - 1 :] = [Line().gap().add(f"and {len(body) - rows + 1} lines more", palette.dim)]
+        body = scrolled(body, height - 1, self.first, palette)
         title = Line().add(glyphs.fit(f"{burst.src} → {burst.dst}", max(width - 24, 6)).rstrip(), palette.title)
         title.add(glyphs.text(f" · {burst.path} · {burst.id}"), palette.dim)
         return panel(title, body, width, height, False, glyphs, palette)

@@ -86,3 +86,14 @@ def panel(
     if framed and height >= 2:
         strips.append(bottom_edge(lower_left or Line(), lower_right or Line(), width, glyphs, palette).strip(width))
     return strips[:height]
+
+
+def scrolled(body: Sequence[Line], rows: int, first: int, palette: Palette) -> list[Line]:
+    """``rows`` lines of ``body`` from ``first`` on, as far as there are any; the last says how many are below."""
+    rows = max(rows, 0)
+    first = max(0, min(first, len(body) - rows))
+    shown = list(body[first : first + rows])
+    below = len(body) - first - rows
+    if below > 0 and shown:
+        shown[-1] = Line().gap().add(f"and {below + 1} lines more", palette.dim)
+    return shown

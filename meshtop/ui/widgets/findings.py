@@ -16,9 +16,9 @@ from meshtop.ui.experiments import QUESTIONS, TITLES
 from meshtop.ui.glyphs import UNKNOWN, Glyphs
 from meshtop.ui.scene import Scene
 from meshtop.ui.theme import Palette
-from meshtop.ui.widgets.canvas import panel
+from meshtop.ui.timecursor import utc
+from meshtop.ui.widgets.canvas import panel, scrolled
 from meshtop.ui.widgets.header import clock_text
-from meshtop.ui.widgets.stalls_panel import utc
 from meshtop.units import format_age, format_duration
 
 _SIGNS = {"critical": "stalled", "warning": "degraded", "info": "idle"}  # severity → the state that looks alike
@@ -138,6 +138,7 @@ class FindingPanel:
     glyphs: Glyphs
     palette: Palette
     aborts: str  # the key that ends what runs
+    first: int = 0  # so many lines are scrolled out above
 
     def reasons(self, width: int, height: int) -> list[Strip]:
         """The sentence, and what was measured: for it, and against it."""
@@ -172,23 +173,36 @@ class FindingPanel:
         return lines
 
     def advice(self, width: int, height: int) -> list[Strip]:
-        """What to do, which experiments would settle it, and what came of those that were run."""
-        finding, glyphs, palette = self.finding, self.glyphs, self.palette
-        body: list[Line] = []
-        for step in finding.next:
-            for place, part in enumerate(glyphs.wrap(step, width - 5, 3)):
-                body.append(Line().gap().add("- " if not place else "  ", palette.dim).add(part, palette.text))
-        if not finding.next:
-            body.append(Line().gap().add("nothing was told", palette.dim))
-        if finding.experiments:
-            body += [Line(), Line().gap().add("Experiments that would settle it", palette.title)]
-        for number, kind in enumerate(finding.experiments, start=1):
-            line = Line().gap(2).add(str(number), palette.key).gap().add(TITLES[kind], palette.text)
-            body.append(line)
-            body += [Line().gap(4).add(part, palette.dim) for part in glyphs.wrap(QUESTIONS[kind], width - 6, 2)]
-        for record in self._tried():
-            body += self._result(record, width)
-        return self._panel(Line().add("What next", palette.title), body, width, height)
+        """What to do, which experiments would settle it, and what came of those that were run. Where not all of it has
+        room, what can be pressed and what came of it stand first."""
+        steps, offers = self._steps(width), self._offers(width, asked=True)
+        results = [self._result(record, width) for record in self._tried()]
+        body = [*steps, *offers, *(line for lines in results for line in lines)]
+        if len(body) > height - 1:
+            body = [*self._offers(width, asked=False), *(results[0] if results else [])]
+            body += [*([Line()] if body else []), *steps, *(line for lines in results[1:] for line in lines)]
+            body = body if body[0].width else body[1:]
+        return self._panel(Line().add("What next", self.palette.title), body, width, height)
+
+    def _steps(self, width: int) -> list[Line]:
+        lines: list[Line] = []
+        for step in self.finding.next:
+            for place, part in enumerate(self.glyphs.wrap(step, width - 5, 3)):
+                lines.append(
+                    Line().gap().add("- " if not place else "  ", self.palette.dim).add(part, self.palette.text)
+                )
+        return lines or [Line().gap().add("nothing was told", self.palette.dim)]
+
+    def _offers(self, width: int, *, asked: bool) -> list[Line]:
+        """The experiments, each with its digit; ``asked``: with its question, too."""
+        glyphs, palette, lines = self.glyphs, self.palette, list[Line]()
+        if self.finding.experiments:
+            lines += [Line(), Line().gap().add("Experiments that would settle it", palette.title)]
+        for number, kind in enumerate(self.finding.experiments, start=1):
+            lines.append(Line().gap(2).add(str(number), palette.key).gap().add(TITLES[kind], palette.text))
+            if asked:
+                lines += [Line().gap(4).add(part, palette.dim) for part in glyphs.wrap(QUESTIONS[kind], width - 6, 2)]
+        return lines
 
     def _tried(self) -> list[ExperimentRecord]:
         """On this link, newest first; what runs elsewhere too, as only one can run at a time."""
@@ -223,10 +237,9 @@ class FindingPanel:
         return lines
 
     def _panel(self, title: Line, body: list[Line], width: int, height: int) -> list[Strip]:
-        rows = max(height - 1, 0)
-        if len(body) > rows > 0:
-            body[rows - 1 :] = [Line().gap().add(f"and {len(body) - rows + 1} lines more", self.palette.dim)]
-        return panel(title, body, width, height, False, self.glyphs, self.palette)
+        return panel(
+            title, scrolled(body, height - 1, self.first, self.palette), width, height, False, self.glyphs, self.palette
+        )
 
 
 def _value(value: float | str | None) -> str:

@@ -14,9 +14,9 @@ from meshtop.ui.filtering import matches, told
 from meshtop.ui.glyphs import UNKNOWN, Glyphs
 from meshtop.ui.scene import Scene
 from meshtop.ui.theme import Palette
+from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.header import clock_text
-from meshtop.ui.widgets.stalls_panel import utc
 from meshtop.units import format_age
 
 _FULL_FROM = 110  # cells; below, addresses stand with the evidence only

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from itertools import pairwise
 
 from meshtop.engine.snapshot import LinkView, StallView
@@ -11,6 +10,7 @@ from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.scene import Scene
 from meshtop.ui.theme import Palette
+from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets import strips
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.link_panel import Pair
@@ -128,8 +128,3 @@ def _looking(scene: Scene, width: int, glyphs: Glyphs, palette: Palette) -> Line
 
 def _over_before(stall: StallView, moment: float) -> bool:
     return stall.end is not None and utc(stall.end) < moment
-
-
-def utc(time: str) -> float:
-    """Seconds since the epoch of an RFC 3339 time."""
-    return datetime.fromisoformat(time).timestamp()
