@@ -20,7 +20,7 @@ import msgspec
 import psutil
 
 from meshtop.burst import BurstPlan, BurstRequest
-from meshtop.collect.fold import Fold, Reel
+from meshtop.collect.fold import Fold, Reel, without_looking_for_garbage
 from meshtop.collect.scan import LENGTH, VIEW_EVERY_S, Told, unpacked_view
 from meshtop.engine.experiments import ExperimentPlan
 from meshtop.engine.snapshot import (
@@ -95,7 +95,8 @@ class Known:
         found = self._views.before(at)
         if found is None or at - found[0] > 2 * VIEW_EVERY_S:
             return None
-        return unpacked_view(found[1])
+        with without_looking_for_garbage():
+            return unpacked_view(found[1])
 
     def fold(self, at: float) -> Fold | None:
         found = self._folds.before(at)
