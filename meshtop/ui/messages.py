@@ -15,9 +15,18 @@ class ViewChanged(Message):
 
 
 class LinkPicked(Message):
-    """The operator chose a directed pair, by mouse or keys."""
+    """The operator chose a directed pair by mouse; with ``enter`` to go on to its charts."""
 
-    def __init__(self, src: NodeName, dst: NodeName) -> None:
+    def __init__(self, src: NodeName, dst: NodeName, *, enter: bool = False) -> None:
         super().__init__()
         self.src = src
         self.dst = dst
+        self.enter = enter
+
+
+class MomentPicked(Message):
+    """The operator chose a moment on a chart by mouse (operator's UTC)."""
+
+    def __init__(self, at: float) -> None:
+        super().__init__()
+        self.at = at

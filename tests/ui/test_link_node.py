@@ -170,3 +170,21 @@ async def test_what_came_later_is_faint_and_the_cursor_hides_nothing(ticks) -> N
         styles = [style for _, style, _ in bottom for style in [style] if style is not None]
         assert styles[-1].color == faint
         assert any(style.color == app.palette.series["underlay"].color for style in styles)
+
+
+async def test_the_mouse_opens_a_link_and_picks_a_moment(ticks, grid_of) -> None:
+    app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        row = next(y for y, line in enumerate(grid_of(app)) if line.startswith("│ b "))
+        await pilot.click("#matrix", offset=(1 + 7 + 14 * 2 + 5, row - 1), times=2)
+        await pilot.pause()
+        assert isinstance(app.screen, LinkScreen)
+        assert app.choices.pair == ("b", "c")
+        await pilot.click("#charts", offset=(6 + 56, 3))  # in the middle of two minutes
+        await pilot.pause()
+        assert app.time.at == pytest.approx(NOW - 60, abs=1.5)
+        assert "AS OF 14:31:4" in grid_of(app)[0]
+        await pilot.click("#charts", offset=(2, 3))
+        await pilot.pause()
+        assert "AS OF 14:31:4" in grid_of(app)[0], "beside the axis is no moment"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meshtop.ui.messages import MomentPicked
 from meshtop.ui.scales import SCALES
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.base import SceneScreen
@@ -31,6 +32,10 @@ class ChartScreen(SceneScreen):
         if not self._end_s - window_s < at <= self._end_s:
             self._end_s = min(at + window_s / 3, live_s)  # two thirds of what led to it, one of what came of it
         return self._end_s
+
+    def on_moment_picked(self, picked: MomentPicked) -> None:
+        self.meshtop.look_at(picked.at)
+        self.meshtop.repaint()
 
     def action_step(self, direction: int) -> None:
         self.meshtop.step_time(direction * self.step_s)

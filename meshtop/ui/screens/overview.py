@@ -170,6 +170,9 @@ class OverviewScreen(SceneScreen):
         self.meshtop.choices.next_path(self.meshtop.scene())
         self.meshtop.repaint()
 
-    def on_link_picked(self, picked: LinkPicked) -> None:
+    async def on_link_picked(self, picked: LinkPicked) -> None:
         self.meshtop.choices.pick(picked.src, picked.dst)
+        if picked.enter:
+            await self.meshtop.action_link_screen()
+            return
         self.meshtop.repaint()

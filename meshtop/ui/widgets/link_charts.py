@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from rich.style import Style
+from textual import events
 
 from meshtop.engine.snapshot import TrailPoint
 from meshtop.model import LinkKey, PathName
@@ -16,6 +17,7 @@ from meshtop.ui import plot
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.link_layout import LinkPlan
+from meshtop.ui.messages import MomentPicked
 from meshtop.ui.plot import Range, TimeAxis
 from meshtop.ui.raster import LABEL, Curve, Look, chart
 from meshtop.ui.scales import Scale, ScaleName, rate_scale, rtt_scale, share_scale
@@ -54,13 +56,19 @@ class LinkCharts(Canvas):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._content: object = None  # all that the last drawing was made of
+        self._axis: TimeAxis | None = None
 
     def draw(self, scene: Scene, look: ChartLook, plan: LinkPlan, width: int, glyphs: Glyphs, palette: Palette) -> None:
         drawing = _Drawing(scene, look, plan, width, glyphs, palette)
-        content = drawing.content()
+        content, self._axis = drawing.content(), drawing.axis
         if content != self._content:  # several paints show the same columns: news are of other links most of the time
             self._content = content
             self.show([line.strip(width) for line in drawing.lines()])
+
+    def on_click(self, event: events.Click) -> None:
+        """To the moment that was clicked at."""
+        if self._axis is not None and 0 <= event.x - LABEL < self._axis.columns:
+            self.post_message(MomentPicked(self._axis.start_s + (event.x - LABEL + 1) * self._axis.column_s))
 
 
 def chart_columns(width: int) -> int:

@@ -95,7 +95,7 @@ class Matrix(Canvas):
             return
         row, column = y // look.grid.rows + self._top, x % block // look.grid.pitch + self._left
         if row < len(self._names) and column < len(self._names) and row != column:
-            self.post_message(LinkPicked(self._names[row], self._names[column]))
+            self.post_message(LinkPicked(self._names[row], self._names[column], enter=event.chain == 2))
 
 
 def _visible(look: MatrixLook, nodes: int, width: int, height: int) -> tuple[int, int]:
