@@ -58,6 +58,16 @@ def selects_burst(*presses: tuple[str, str | None]):
     return check
 
 
+def scrolls(opening: str, *presses: tuple[str, int]):
+    async def check(run) -> None:
+        await run.press(opening)
+        for name, first in presses:
+            await run.press(name)
+            assert run.app.screen._first == first
+
+    return check
+
+
 async def picks_finding(run) -> None:
     await run.press("d", "enter")
     assert isinstance(run.app.screen, LinkScreen)
@@ -245,6 +255,8 @@ ACT_CHECKS = {
     "diagnosis.pick": picks_finding,
     "diagnosis.up": selects_finding(("down", 1), ("up", 0), ("up", 0)),
     "diagnosis.down": selects_finding(("down", 1), ("down", 2), ("down", 2)),
+    "diagnosis.page_up": scrolls("d", ("pagedown", 5), ("pageup", 0), ("pageup", 0)),
+    "diagnosis.page_down": scrolls("d", ("pagedown", 5), ("pagedown", 10), ("down", 0)),
     "diagnosis.gravest": selects_finding(("down", 1), ("home", None)),
     **{f"experiment.{number}": tries(number) for number in range(1, 8)},
     "bursts.open": opens(BurstsScreen, "u"),
@@ -252,6 +264,8 @@ ACT_CHECKS = {
     "burst.pick": picks_burst,
     "burst.up": selects_burst(("up", "b4"), ("up", "b4")),
     "burst.down": selects_burst(("down", "b2"), ("down", "b1"), ("down", "b0"), ("down", "b0")),
+    "burst.page_up": scrolls("u", ("pagedown", 5), ("pageup", 0), ("pageup", 0)),
+    "burst.page_down": scrolls("u", ("pagedown", 5), ("pagedown", 10), ("down", 0)),
     "burst.newest": selects_burst(("down", "b2"), ("home", None)),
     "burst.compare": compares,
     "burst.clear": clears,

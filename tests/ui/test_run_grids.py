@@ -18,7 +18,7 @@ GRIDS = Path(__file__).parent / "grids"
 SIZES = [(120, 40), (80, 24), (40, 10)]
 SCREENS = {
     "diagnosis": ["d"], "bursts": ["u"], "compared": ["u", "down", "c", "up"], "burst-dialog": ["b"],
-    "palette": ["colon", "b", "u", "r"], "ask": ["d", "1"], "abort": ["x"], "quit": ["q"],
+    "palette": ["colon", *"theme"], "ask": ["d", "1"], "abort": ["x"], "quit": ["q"],
 }  # fmt: skip
 CASES = [
     (f"{name}-{width}x{height}", width, height, keys, False)
