@@ -35,6 +35,7 @@ from meshtop.model import BurstTold, FrameReceived, LinkKey, Mesh, NodeName, Soc
 KEPT = 200
 BEFORE_S = 10.0
 MOST_BYSTANDERS = 32
+LINGER_S = 3.0  # so long both ends are sampled closely afterwards: flows recover, and bursts come in rows
 MOST_INTERVALS = 3000  # live ones of one burst: ten minutes at five a second
 OVER = frozenset(("done", "failed", "aborted"))
 # iperf3 tells of itself twice a second; sockets that were not seen for longer than this are not seen.
@@ -131,7 +132,8 @@ class BurstBook:
                 burst.record = msgspec.structs.replace(record, intervals=intervals, loaded=burst.record.loaded)
             case "closed":
                 burst.ended_at = event.at
-                self._ended_at.update(dict.fromkeys((record.src, record.dst), event.at))
+                if burst.began_at is not None:
+                    self._ended_at.update(dict.fromkeys((record.src, record.dst), event.at))
                 del self._open[record.id]
                 burst.record = self._complete(burst, record, known)
             case _:
@@ -375,10 +377,11 @@ class BurstBook:
     def get(self, identity: str) -> BurstRecord | None:
         return self._records.get(identity)
 
-    def loaded_nodes(self) -> set[NodeName]:
-        """The ends of what is being sent now, or about to be: they are sampled closely."""
+    def loaded_nodes(self, now: float) -> set[NodeName]:
+        """The ends of what is being sent now, is about to be or just was: they are sampled closely."""
         active = (burst.record for burst in self._open.values() if burst.record.state not in ("queued", *OVER))
-        return {node for record in active for node in (record.src, record.dst)}
+        lately = {node for node, ended_at in self._ended_at.items() if now - ended_at < LINGER_S}
+        return lately | {node for record in active for node in (record.src, record.dst)}
 
     def overlapping(self, after: float) -> tuple[BurstRecord, ...]:
         """Those that wait or run, and those that ended after that moment (operator's UTC)."""

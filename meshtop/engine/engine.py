@@ -317,7 +317,7 @@ class Engine:
                 stalling.add(stall.key.node)
                 if stall.link is not None:
                     stalling.update((stall.link.src, stall.link.dst))
-        loaded = self._bursts.loaded_nodes()
+        loaded = self._bursts.loaded_nodes(now)
         looks = {}
         for name, look in self._looks.items():
             record = self._nodes[name]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from meshtop.burst import BurstInterval, BurstRaw, BurstRecord, BurstStream
-from meshtop.engine.burstbook import MOST_INTERVALS, thinned
+from meshtop.engine.burstbook import LINGER_S, MOST_INTERVALS, thinned
 from meshtop.engine.snapshot import BurstEvent
 from meshtop.model import BurstTold, SocketId
 
@@ -250,8 +250,12 @@ def test_ends_of_a_burst_are_sampled_closely_while_it_lasts(scene):
     run.told("queued", state="starting")
     assert engine.closer_looks(run.story.now, usual_s) == {"e": 0.2, "a": 0.2}
     assert engine.closer_looks(run.story.now, 0.1) == {}  # it is closer already
-    run.told("closed", state="failed", ended="2099-01-01T00:00:00.000Z")
-    assert engine.closer_looks(run.story.now, usual_s) == {}
+    run.told("closed", state="failed")
+    assert engine.closer_looks(run.story.now, usual_s) == {}  # nothing was sent
+    run.told("started", state="running")
+    run.told("closed", state="done")
+    assert engine.closer_looks(run.story.now + LINGER_S / 2, usual_s) == {"e": 0.2, "a": 0.2}
+    assert engine.closer_looks(run.story.now + LINGER_S + 0.1, usual_s) == {}
 
 
 def test_the_load_of_a_line_is_that_of_its_flows(scene):
