@@ -76,6 +76,8 @@ def search(found: Sequence[Entry], query: str) -> list[Entry]:
     matcher = Matcher(wanted)
     scored = [(_fit(one, wanted, matcher), one) for one in found]
     fitting = [(score, one) for score, one in scored if score > 0]
+    if any(score >= 2.0 for score, _ in fitting):  # guesses only where nothing has these letters together
+        fitting = [(score, one) for score, one in fitting if score >= 2.0]
     fitting.sort(key=lambda pair: (pair[1].why_not is not None, -pair[0]))
     return [one for _, one in fitting]
 

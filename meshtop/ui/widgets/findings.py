@@ -159,7 +159,8 @@ class FindingPanel:
         glyphs, palette = self.glyphs, self.palette
         lines = [Line().gap().add(heading, palette.title)]
         value = 12
-        longest = max((cell_len(fact.what) for fact in facts), default=8)
+        both = (*self.finding.evidence, *self.finding.against)
+        longest = max((cell_len(fact.what) for fact in both), default=8)
         what = max(min(longest, width - value - 18), 8)
         expected = max(width - what - value - 5, 0)
         for fact in facts:
