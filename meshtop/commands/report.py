@@ -131,7 +131,7 @@ def _pictures(kit: Kit, told: Story, prefix: str) -> None:
 def _picture(kit: Kit, told: Story, name: str, place: str, view: View) -> None:
     from meshtop.ui import screenshot
 
-    picture = screenshot.draw(view, place, SIZE, trail=told.engine.trail)
+    picture = screenshot.draw(view, place, SIZE, trail=told.engine.trail, flows=told.engine.flows)
     png, _ = picture.png()
     for ending, content in ((".svg", picture.svg()), (".png", png), (".txt", picture.text)):
         kit.put(f"{name}{ending}", content, f"the screen {place} at {view.snapshot.at}")
