@@ -135,7 +135,7 @@ def test_a_push_over_a_healthy_mesh_is_said_to_have_met_no_trouble(lab: Lab) -> 
     assert found["watches"] == ["push"]
     hops = {(hop["src"], hop["dst"], hop["path"]): hop for hop in found["hops"]}
     assert hops.keys() >= {("e", "a", "vpn"), ("a", "c", "vpn")}
-    assert hops["e", "a", "vpn"]["tx_bytes"] > 3.5 * 1024 * 1024  # to an interval
+    assert hops["e", "a", "vpn"]["tx_bytes"] > 2.5 * 1024 * 1024  # a closed socket takes its last interval along
     assert found["moving_s"] > 1
     assert "status 201" in said  # what the command prints does not go where the document goes
 
