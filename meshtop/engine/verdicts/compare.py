@@ -199,6 +199,8 @@ def _signs(link: LinkSignals, by_pings: bool) -> tuple[Sign, ...]:
         Sign("underlay ping, added", "below.rtt_added_ms", "<", added, 0.6 if by_pings else 0.3, 1.0, unit="ms"),
         Sign("underlay TCP retransmitted", "below.retrans_pct", "<=", limit, 1.3, 2.0, unit="%"),
         Sign("underlay TCP, added", "below.tcp_added_ms", "<", added, 0.4, 0.4, unit="ms"),
+        Sign("burst below retransmitted", "tried.underlay_retrans_pct", "<=", limit, 1.3, 2.0, unit="%"),
+        Sign("burst here / below", "tried_paths_ratio", "<", 0.7, 0.8, 0.8, contra=0.9),
         Sign("stalls on the underlay", "below.stalled", "=", False, 0.1, 0.6),
     )
 

@@ -93,6 +93,7 @@ REORDERING = Rule(
         Sign("reordering seen by senders", "reord_seen", ">", 0, 0.8, 1.0),
         Sign("out of order at the receiver", "peer_ooo_pct", ">", 1.0, 0.7, 0.7, contra=0.3, unit="%"),
         Sign("full-size / small round trip", "size_ratio", ">=", 3.0, 0.5),
+        Sign("full-size / small ping, as tried", "tried_size_ratio", ">=", 3.0, 0.6),
         Sign("tunnel's TCP connections", "outer_connections", ">=", 2, 0.5),
         Sign("retransmissions by time-out", "timeout_share", "<", 0.2, 0.2, 0.8, contra=0.4),
     ),

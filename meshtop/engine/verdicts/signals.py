@@ -94,6 +94,8 @@ class LinkSignals:
     above_ratio: float | None = None  # of what is added to a round trip here to what is below
     loaded_ratio: float | None = None
     udp_policed: bool | None = None
+    tried_size_ratio: float | None = None
+    tried_paths_ratio: float | None = None  # of what a burst got here to what it got on the underlay
     pair_lost: int = 0  # pings of both directions and sizes: each goes there and back
     pair_decided: int = 0
     pair_loss_pct: float | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from meshtop.burst import BurstRecord
+from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.model import ExperimentRecord, LinkKey
 
 # A line is as it was for some minutes; after that one has to try again.
@@ -13,6 +14,8 @@ FRESH_S = 600.0
 _MSS = 1448  # of a segment on an ordinary path: retransmissions are counted in segments, what was sent in bytes
 # Of what was offered above the rate: a loss that lies this close to 1 − rate/offered is a policer's.
 _NEAR_PCT = 8.0
+# Offered well above what TCP gets, and what loss there and below it is plainly of the one kind or the other.
+_ABOVE, _ABOVE_PCT, _BELOW_PCT = 1.2, 5.0, 1.0
 
 
 class Told(NamedTuple):
@@ -62,15 +65,28 @@ class Tried:
 def _of_burst(record: BurstRecord) -> Iterator[tuple[str, float]]:
     if record.requested.get("udp"):
         if record.sender_bps and record.receiver_bps is not None:
-            yield "udp_offered_bps", record.sender_bps
-            yield "udp_received_bps", record.receiver_bps
-            yield "udp_loss_pct", max(0.0, 100 * (1 - record.receiver_bps / record.sender_bps))
+            # At whatever rate it was sent: what exceeds a line's is lost on the best of them.
+            yield "burst_offered_bps", record.sender_bps
+            yield "burst_loss_pct", max(0.0, 100 * (1 - record.receiver_bps / record.sender_bps))
         return
     name = {1: "one", 8: "eight"}.get(record.streams, "tcp")
     if record.receiver_bps is not None:
         yield f"{name}_bps", record.receiver_bps
     if record.retransmits is not None and record.sent_bytes:
         yield f"{name}_retrans_pct", 100 * record.retransmits * _MSS / record.sent_bytes
+
+
+def draw(link: LinkSignals) -> None:
+    """What follows from what was tried, together with what is seen."""
+    figures = dict(link.tried)
+    link.loaded_ratio = loaded_ratio(figures)
+    link.udp_policed = udp_policed(figures, link.goodput_bps)
+    link.tried_size_ratio = _ratio(figures, "full_rtt_ms", "small_rtt_ms")
+    link.tried_paths_ratio = _ratio(figures, "overlay_bps", "underlay_bps")
+
+
+def _ratio(figures: dict[str, float], part: str, whole: str) -> float | None:
+    return figures[part] / figures[whole] if part in figures and figures.get(whole) else None
 
 
 def loaded_ratio(figures: dict[str, float]) -> float | None:
@@ -80,13 +96,13 @@ def loaded_ratio(figures: dict[str, float]) -> float | None:
 
 
 def udp_policed(figures: dict[str, float], goodput_bps: float | None) -> bool | None:
-    """Whether UDP lost what exceeds the rate that TCP gets, and no more; None where no more than that was offered."""
-    kind = "ramp" if "ramp_loss_pct" in figures else "udp"  # an experiment also goes above TCP's rate, if there is room
-    offered, received = figures.get(f"{kind}_offered_bps"), figures.get(f"{kind}_received_bps")
-    loss = figures.get(f"{kind}_loss_pct")
-    if not offered or loss is None:
-        return None
-    rate = received if goodput_bps is None else max(goodput_bps, received or 0.0)
-    if rate is None or offered < 1.2 * rate:
+    """Whether UDP loses what exceeds the rate that TCP gets, and nothing below it. Loss by chance is the same at any
+    rate. None where it was not tried, or not above that rate."""
+    rate = figures.get("tcp_bps") or goodput_bps
+    half, ramp = figures.get("udp_loss_pct"), figures.get("ramp_loss_pct")
+    if half is not None and ramp is not None:
+        return half < _BELOW_PCT and ramp > _ABOVE_PCT
+    offered, loss = figures.get("burst_offered_bps"), figures.get("burst_loss_pct")
+    if not offered or loss is None or not rate or offered < _ABOVE * rate:
         return None
     return abs(loss - 100 * (1 - rate / offered)) <= _NEAR_PCT

@@ -16,7 +16,7 @@ from meshtop.engine.verdicts.scope import NodesAsWhole
 from meshtop.engine.verdicts.settle import settled
 from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.tally import NodeTally
-from meshtop.engine.verdicts.tried import Tried, loaded_ratio, udp_policed
+from meshtop.engine.verdicts.tried import Tried, draw
 from meshtop.engine.verdicts.tunnels import Tunnels
 from meshtop.engine.verdicts.weigh import Weighed, weigh
 from meshtop.model import ExperimentRecord, FrameReceived, LinkKey, Mesh, NodeName
@@ -81,8 +81,7 @@ class Verdicts:
             link = signals[key]
             link.tried = self._tried.of(key, now)
             if link.tried:
-                link.loaded_ratio = loaded_ratio(dict(link.tried))
-                link.udp_policed = udp_policed(dict(link.tried), link.goodput_bps)
+                draw(link)
             if not _calm(link):
                 settlement = settled(w for rule in RULES if (w := weigh(rule, link)) is not None)
                 weighed[key] = settlement.said

@@ -116,7 +116,7 @@ def test_bursts_are_evidence_for_the_direction_that_sent() -> None:
     tried.burst(100.0, burst(1, requested={"reverse": True}))
     assert tried.of(LinkKey("a", "e", "vpn"), 101.0)["one_bps"] == 4e6
     tried.burst(110.0, burst(1, requested={"udp": True}, sender_bps=10e6, receiver_bps=5e6))
-    assert tried.of(LINK, 111.0)["udp_loss_pct"] == pytest.approx(50.0)
+    assert tried.of(LINK, 111.0)["burst_loss_pct"] == pytest.approx(50.0)
     tried.burst(120.0, burst(state="aborted", receiver_bps=9e6))
     assert tried.of(LINK, 121.0)["eight_bps"] == 4e6
 
@@ -124,10 +124,13 @@ def test_bursts_are_evidence_for_the_direction_that_sent() -> None:
 @pytest.mark.parametrize(
     ("figures", "goodput_bps", "policed"),
     [
-        ({"udp_offered_bps": 10e6, "udp_received_bps": 5e6, "udp_loss_pct": 50.0}, None, True),
-        ({"udp_offered_bps": 10e6, "udp_received_bps": 5e6, "udp_loss_pct": 50.0}, 4.8e6, True),
-        ({"udp_offered_bps": 10e6, "udp_received_bps": 8.5e6, "udp_loss_pct": 15.0}, 3e6, None),
-        ({"udp_offered_bps": 10e6, "udp_received_bps": 8e6, "udp_loss_pct": 2.0}, 5e6, False),
+        ({"burst_offered_bps": 10e6, "burst_loss_pct": 50.0}, None, None),
+        ({"burst_offered_bps": 10e6, "burst_loss_pct": 50.0}, 4.8e6, True),
+        ({"burst_offered_bps": 10e6, "burst_loss_pct": 50.0, "tcp_bps": 5e6}, None, True),
+        ({"burst_offered_bps": 3e6, "burst_loss_pct": 2.0}, 5e6, None),
+        ({"burst_offered_bps": 10e6, "burst_loss_pct": 2.0}, 5e6, False),
+        ({"udp_loss_pct": 0.0, "ramp_loss_pct": 40.0, "tcp_bps": 5e6}, None, True),
+        ({"udp_loss_pct": 3.0, "ramp_loss_pct": 3.5, "tcp_bps": 5e6}, None, False),
         ({"udp_loss_pct": 2.0}, 5e6, None),
     ],
 )
