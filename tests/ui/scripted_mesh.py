@@ -165,6 +165,7 @@ def state_of(sick: float) -> LinkState:
     return "stalled" if sick >= 0.9 else "lossy" if sick >= 0.6 else "degraded" if sick >= 0.3 else "ok"
 
 
+@lru_cache(maxsize=4096)
 def link(src: str, dst: str, path: str, tick: int) -> LinkView:
     sick = sickness(src, dst, path, tick)
     recent = [point(src, dst, path, tick - back) for back in range(10)]
@@ -218,6 +219,16 @@ def second_of(src: str, dst: str, path: str, tick: int) -> StripState:
     if sick >= 0.9:
         return "stalled"
     return "retransmitting" if sick > 0.3 and noise(src, dst, tick, "r") > 0.4 else "sending"
+
+
+@lru_cache(maxsize=4096)
+def recent(src: str, dst: str, path: str, tick: int) -> tuple[TrailPoint, ...]:
+    return tuple(point(src, dst, path, one) for one in range(tick - TRAIL, tick + 1) if one % 97 not in (3, 4))
+
+
+@lru_cache(maxsize=4096)
+def seconds_until(src: str, dst: str, path: str, tick: int) -> tuple[StripState, ...]:
+    return tuple(second_of(src, dst, path, one) for one in range(tick - 119, tick + 1))
 
 
 def rfc3339(at: float) -> str:
@@ -370,9 +381,7 @@ def scripted_view(
                     links.append(LinkView(src=src, dst=dst, path=path.name, state="no-data", reason=f"{src} is down"))
                     continue
                 links.append(link(src, dst, path.name, tick))
-                trails[key] = tuple(
-                    point(src, dst, path.name, one) for one in range(tick - TRAIL, tick + 1) if one % 97 not in (3, 4)
-                )
+                trails[key] = recent(src, dst, path.name, tick)
     views = [
         without_news(node_view(node, tick), "down", DOWN_REASON, DOWN_CURE)
         if node.name in down
@@ -390,10 +399,7 @@ def scripted_view(
             mesh="miku", at="2024-05-01T14:32:00.000Z", window_s=10.0, nodes=tuple(views), links=tuple(links)
         ),
         trails=trails,
-        strips={
-            key: Strip(until=moment, seconds=tuple(second_of(*key_of(key), one) for one in range(tick - 119, tick + 1)))
-            for key in trails
-        },
+        strips={key: Strip(until=moment, seconds=seconds_until(*key_of(key), tick)) for key in trails},
         stalls=stall_views(tick),
         looking=("e", "a") if tick % 30 >= 8 else (),
         log=LOG,
@@ -495,9 +501,19 @@ class LiveScript(ScriptedSource):
             whole = scripted_view(tick, self.nodes, down=self.down, interval_s=self.interval_s)
             for place, node in enumerate(whole.mesh.nodes):
                 ticks_of[node.name] = tick
+                self._prepare(node.name, tick + 1)
                 await asyncio.sleep(self.interval_s / len(whole.mesh.nodes))
                 self.give(self._mixed(whole, ticks_of, place))
         await asyncio.Event().wait()
+
+    def _prepare(self, src: str, tick: int) -> None:
+        """A part of the next view's work, so that it is not done all at once: the screen shares the event loop."""
+        for node in self.current.mesh.nodes:
+            for path in PATHS:
+                if node.name != src:
+                    link(src, node.name, path.name, tick)
+                    recent(src, node.name, path.name, tick)
+                    seconds_until(src, node.name, path.name, tick)
 
     def _mixed(self, whole: View, ticks_of: dict[str, int], place: int) -> View:
         """Rows of nodes that have reported at this tick are new, the others still those of the tick before."""

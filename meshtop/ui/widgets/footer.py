@@ -8,11 +8,17 @@ from meshtop.engine.snapshot import RecordingView
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.keys import Hint
-from meshtop.ui.scene import Scene
+from meshtop.ui.scene import Scene, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas
 from meshtop.ui.widgets.time_bar import time_bar
 from meshtop.units import UNKNOWN, format_bytes
+
+# Narrower than that, keys and then the figures from the end give way.
+_COST_FROM = 40
+_MEMORY_FROM = 60
+_RATES_FROM = 80
+_WORDS_FROM = 112
 
 
 class Footer(Canvas):
@@ -42,7 +48,8 @@ def _right_end(scene: Scene, width: int, glyphs: Glyphs, palette: Palette) -> Li
     if scene.view.playback is not None:
         return time_bar(scene.view.playback, max(width * 3 // 5, min(width, 48)), glyphs, palette)
     recording = recording_line(scene.view.recording, width, glyphs, palette)
-    cost = cost_line(scene, width, glyphs, palette) if not recording.width or width >= 150 else Line()
+    beside_recording = width >= 150 or not recording.width
+    cost = cost_line(scene, width if beside_recording else min(width - 40, _RATES_FROM - 1), glyphs, palette)
     return recording.join(cost)
 
 
@@ -61,25 +68,30 @@ def recording_line(recording: RecordingView | None, width: int, glyphs: Glyphs, 
 
 
 def cost_line(scene: Scene, width: int, glyphs: Glyphs, palette: Palette) -> Line:
-    """The operator's CPU and memory, the dearest probe's CPU, and what all nodes send, per second."""
-    if width < 100:
+    """The operator's CPU and memory, the dearest probe's CPU, what all nodes send per second, the age of the oldest
+    sample of those that are up. Always there: on a narrow screen without words, then from the end less of it."""
+    if width < _COST_FROM:
         return Line()
-    view = scene.view
+    view, words = scene.view, width >= _WORDS_FROM
     cpus = [shown.node.cost.cpu_pct for shown in scene.nodes if shown.node.cost.cpu_pct is not None]
     rates = [shown.node.cost.rx_bytes_per_s for shown in scene.nodes if shown.node.cost.rx_bytes_per_s is not None]
+    ages = [shown.age_s for shown in scene.nodes if shown.usable and shown.age_s is not None]
+    memory = f"{_bytes(view.operator_rss_bytes)}B" if view.operator_rss_bytes is not None else UNKNOWN
     items = [
-        ("meshtop", _pct(view.operator_cpu_pct)),
-        ("", f"{_bytes(view.operator_rss_bytes)}B" if view.operator_rss_bytes is not None else UNKNOWN),
-        ("nodes", f"≤{_pct(max(cpus))}" if cpus else UNKNOWN),
-        ("", f"{_bytes(sum(rates))}B/s" if rates else UNKNOWN),
+        ("meshtop", _pct(view.operator_cpu_pct), 5, _COST_FROM),
+        ("", memory, 5, _MEMORY_FROM),
+        ("nodes", f"≤{_pct(max(cpus))}" if cpus else UNKNOWN, 5, _COST_FROM),
+        ("", f"{_bytes(sum(rates))}B/s" if rates else UNKNOWN, 7, _RATES_FROM),
+        ("age", age_words(max(ages, default=None)), 3, _RATES_FROM),
     ]
     line = Line()
-    for name, value in items:
-        if name:
-            line.add(f"{'  ' if line.width else ''}{name} ", palette.dim)
-        else:
-            line.gap()
-        line.add(glyphs.fit(value, 7 if value.endswith("B/s") else 5, ">"), palette.text)
+    for name, value, size, least in items:
+        if width < least:
+            continue
+        if words and name:
+            line.add(f"{'  ' if line.width else ''}{name}", palette.dim)
+        line.gap(1 if line.width else 0)
+        line.add(glyphs.fit(value, size, ">"), palette.text)
     return line.gap()
 
 
