@@ -25,6 +25,7 @@ from meshtop.burst import (
 )
 from meshtop.engine import burst_meter
 from meshtop.engine.attribution import Attribution, OwnConnections, Services, canonical
+from meshtop.engine.burst_intervals import is_whole, merged, summed, thinned
 from meshtop.engine.burst_meter import Meter, Metered, Point
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import BurstEvent
@@ -36,7 +37,6 @@ KEPT = 200
 BEFORE_S = 10.0
 MOST_BYSTANDERS = 32
 LINGER_S = 3.0  # so long both ends are sampled closely afterwards: flows recover, and bursts come in rows
-MOST_INTERVALS = 3000  # live ones of one burst: ten minutes at five a second
 OVER = frozenset(("done", "failed", "aborted"))
 # iperf3 tells of itself twice a second; sockets that were not seen for longer than this are not seen.
 _UNSEEN_S = 0.9
@@ -241,12 +241,12 @@ class BurstBook:
 
     def _filled(self, burst: _Burst, told: BurstInterval, since_t: float) -> BurstInterval:
         """iperf3's interval with what only the sender's kernel knows, where iperf3 did not say it."""
-        if burst.began_at is None or burst.is_udp or _is_whole(told):
+        if burst.began_at is None or burst.is_udp or is_whole(told):
             return told
         streams = self._streams(burst, burst.began_at)
         if not streams:
             return told
-        return _merged(told, _interval(burst, streams, burst.began_at + since_t, burst.began_at + told.t))
+        return merged(told, _interval(burst, streams, burst.began_at + since_t, burst.began_at + told.t))
 
     # ── What the probes saw ──
 
@@ -270,7 +270,7 @@ class BurstBook:
         for each in record.intervals:
             since_t = intervals[-1].t if intervals else 0.0
             seen = [k for k in (known.intervals if known is not None else ()) if since_t < k.t - _CLOCKS_S <= each.t]
-            intervals.append(each if _is_whole(each) or not seen else _merged(each, _summed(seen)))
+            intervals.append(each if is_whole(each) or not seen else merged(each, summed(seen)))
         if known is not None and not any(each.streams for each in intervals):
             intervals = list(known.intervals) or intervals
         record = msgspec.structs.replace(record, intervals=tuple(intervals), loaded=burst.record.loaded, raw=BurstRaw())
@@ -423,54 +423,6 @@ def _interval(burst: _Burst, streams: Iterable[tuple[SocketId, Metered]], after:
         cwnd_bytes=sum(windows) if windows else None,
         streams=tuple(parts),
         source="ss",
-    )
-
-
-def thinned(intervals: tuple[BurstInterval, ...]) -> tuple[BurstInterval, ...]:
-    """Of a burst that goes on and on, the older half two by two."""
-    if len(intervals) <= MOST_INTERVALS:
-        return intervals
-    half = len(intervals) // 4 * 2
-    pairs, since = [], 0.0
-    for one, two in zip(intervals[:half:2], intervals[1:half:2], strict=True):
-        moved = (one.bps or 0.0) * (one.t - since) + (two.bps or 0.0) * (two.t - one.t)
-        bps = round(moved / (two.t - since)) if two.t > since else two.bps
-        pairs.append(msgspec.structs.replace(_summed((one, two)), bps=bps))
-        since = two.t
-    return (*pairs, *intervals[half:])
-
-
-def _is_whole(interval: BurstInterval) -> bool:
-    return interval.retransmits is not None and interval.rtt_ms is not None
-
-
-def _merged(told: BurstInterval, seen: BurstInterval) -> BurstInterval:
-    """``told`` with what it lacks, from what was seen over the same time."""
-    by_port = {each.port: each for each in seen.streams}
-    streams = []
-    for each in told.streams:
-        other = by_port.get(each.port) if each.retransmits is None and each.port is not None else None
-        streams.append(each if other is None else msgspec.structs.replace(other, bps=each.bps))
-    return msgspec.structs.replace(
-        told,
-        retransmits=told.retransmits if told.retransmits is not None else seen.retransmits,
-        rtt_ms=told.rtt_ms if told.rtt_ms is not None else seen.rtt_ms,
-        cwnd_bytes=told.cwnd_bytes if told.cwnd_bytes is not None else seen.cwnd_bytes,
-        streams=tuple(streams) or seen.streams,
-    )
-
-
-def _summed(parts: Sequence[BurstInterval]) -> BurstInterval:
-    """Several intervals in a row as one: retransmissions added up, the rest as of the last. Rates are left out."""
-    by_port: dict[int | None, BurstStream] = {}
-    for part in parts:
-        for each in part.streams:
-            earlier = by_port.get(each.port)
-            counts = [one.retransmits for one in (earlier, each) if one is not None and one.retransmits is not None]
-            by_port[each.port] = msgspec.structs.replace(each, bps=None, retransmits=sum(counts) if counts else None)
-    counts = [part.retransmits for part in parts if part.retransmits is not None]
-    return msgspec.structs.replace(
-        parts[-1], bps=None, retransmits=sum(counts) if counts else None, streams=tuple(by_port.values())
     )
 
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from meshtop.burst import BurstInterval, BurstRaw, BurstRecord, BurstStream
-from meshtop.engine.burstbook import LINGER_S, MOST_INTERVALS, thinned
+from meshtop.engine.burst_intervals import MOST_INTERVALS, thinned
+from meshtop.engine.burstbook import LINGER_S
 from meshtop.engine.snapshot import BurstEvent
 from meshtop.model import BurstTold, SocketId
 
