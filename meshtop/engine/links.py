@@ -20,6 +20,9 @@ from meshtop.engine.timeseries import Ring, delay_variation, median
 from meshtop.model import LinkKey, Thresholds
 
 TRAIL_POINTS = 120
+# A link that was cut tells of minutes late, and each of these is judged by those before it. What is older is in the
+# history, at a tenth of the memory.
+_CELLS_S = 300.0
 # How far back the run of inflated intervals is looked for: three pings at 1 Hz are thirty frames at ten a second.
 _RUN_CELLS = 64
 # A flow that stands still for longer while others move is stuck for reasons of its own: the link is not.
@@ -141,7 +144,7 @@ class LinkRecord:
         self.small = Outcomes()
         self.full = Outcomes()
         self._moved: Ring[Moved] = Ring()
-        self._trail: Ring[Cell] = Ring(at_least=TRAIL_POINTS + 8)
+        self._trail: Ring[Cell] = Ring(retention_s=_CELLS_S, at_least=TRAIL_POINTS + 8)
         self._last_progress: float | None = None
         self.stalls = StallList()
         self.strip = StripRecord()
