@@ -95,7 +95,7 @@ async def test_sizes_may_change_there_too(ticks, grid_of) -> None:
             assert len(lines) == size[1]
             assert {cell_len(line) for line in lines} == {size[0]}
         assert lines[1].startswith("── e → a")
-        assert lines[-1].startswith(" n node")
+        assert lines[-1].startswith(" esc back")
 
 
 async def test_every_screen_shows_the_moment_that_is_looked_at(ticks, grid_of) -> None:
