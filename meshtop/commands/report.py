@@ -105,6 +105,7 @@ def _build(kit: Kit, windows: list[Window], wishes: Wishes) -> list[str]:
             kit.put(f"charts/{prefix}{src}-{dst}.svg", chart(told, src, dst), holds)
         _pictures(kit, told, prefix)
     title = wishes.title or f"{stories[0].header.mesh.name}: {_headline(stories[-1])}"
+    title = title if names is None else names.text(title)
     files = list(kit.files.items())
     text = words(stories[0], title, files) if len(stories) == 1 else comparison(stories[0], stories[1], title, files)
     kit.put("report.md", text, "the story in words and tables; begin here")

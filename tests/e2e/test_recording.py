@@ -63,7 +63,10 @@ def test_a_killed_monitor_leaves_a_recording_up_to_its_last_second(
 ) -> None:
     file = tmp_path / "x.mtr"
     live = stream(lab.config_path, "--record", str(file))
-    live.until(lambda e: e["type"] == "link" and e["src"] == "c" and e["rtt_ms"] is not None, 20)
+    for node in ("a", "b", "c", "d", "e"):
+        measured = [e for e in live.events if e["type"] == "link" and e["src"] == node and e["rtt_ms"] is not None]
+        if not measured:
+            live.until(lambda e, node=node: e["type"] == "link" and e["src"] == node and e["rtt_ms"] is not None, 20)
     live.process.kill()
     live.process.wait(timeout=10)
     live.stop()

@@ -177,7 +177,13 @@ def test_what_is_planted_is_really_there(planted: Path) -> None:
 
 def test_no_planted_word_is_in_any_file_of_a_redacted_report(planted: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    assert report(planted, Wishes(last_s=300.0, target=folder, redact=True, yes=True)) == 0
+    assert (
+        report(
+            planted,
+            Wishes(last_s=300.0, target=folder, redact=True, yes=True, title=f"{PLANTED['node']} at {PLANTED['v4']}"),
+        )
+        == 0
+    )
     found = [file for file in folder.rglob("*") if file.is_file()]
     assert {"report.md", "recording.mtr", "snapshot.json", "events.ndjson"} <= {file.name for file in found}
     assert {".svg", ".png", ".txt"} <= {file.suffix for file in found}
