@@ -174,10 +174,11 @@ def judge_all(folder: Path, runs: Sequence[Run]) -> list[Outcome]:
         return list(judges.map(judge, [folder] * len(runs), runs))
 
 
-def report(outcomes: Sequence[Outcome]) -> list[Table]:
+def report(outcomes: Sequence[Outcome], *, just_played: bool = True) -> list[Table]:
+    """What was said live is of the code as it was then: that of old recordings is left out."""
     shipped = [each for each in outcomes if not each.run.how]
     varied = [each for each in outcomes if each.run.how]
-    live = [score(each.run, each.run.live) for each in outcomes if each.run.live]
+    live = [score(each.run, each.run.live) for each in outcomes] if just_played else []
     tables = [score_table(shipped, "Scenarios as they are", "verdicts")]
     if varied:
         tables.append(score_table(varied, "Other lines, ways, tunnels and sizes", "verdicts-varied"))
@@ -218,7 +219,7 @@ def main() -> int:
         if options.again is None:
             runs = [run for run in runs if run.seed in seeds]
         outcomes = judge_all(folder, runs)
-    for table in report(outcomes):
+    for table in report(outcomes, just_played=options.again is None):
         if not options.no_save:
             table.save()
         print(f"{table.markdown()}\n", flush=True)
