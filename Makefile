@@ -44,7 +44,7 @@ stalls: venv ## as root: how well stalls are found in the lab, against captures,
 	@test "$$(id -u)" = 0 || { echo "meshtop: the lab needs root; type: sudo make stalls" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks.stalls $(BENCH_ARGS)
 
-verdicts: venv ## as root: how right the verdicts are in the lab, each scenario with two seeds, in twenty minutes
+verdicts: venv ## as root: how right the verdicts are in the lab, each case with two seeds, in half an hour
 	@scripts/tools.sh demo
 	@test "$$(id -u)" = 0 || { echo "meshtop: the lab needs root; type: sudo make verdicts" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks.verdicts $(BENCH_ARGS)

@@ -192,7 +192,7 @@ def main() -> int:
     parser.add_argument("--scenarios", metavar="A,B", default="", help="only these")
     parser.add_argument("--list", action="store_true", help="name the cases")
     parser.add_argument("--seeds", type=int, default=2, metavar="N", help="seeds 1 to N; the even ones are varied")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="labs at a time")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="labs at a time")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave recordings there; what is there is not played")
     parser.add_argument("--again", type=Path, metavar="DIR", help="judge the recordings there; plays nothing")
     parser.add_argument("--no-save", action="store_true", help="leave benchmarks/results as it is")
