@@ -5,7 +5,7 @@ from __future__ import annotations
 from meshtop.engine.flows import WITHOUT_INFO, Flow
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import FlowView
-from meshtop.model import LinkKey, SocketId
+from meshtop.model import LinkKey, SocketId, SocketReading
 from meshtop.parse.ss_fields import supported_fields
 
 # tcp_info's min_rtt is 2³²−1 µs until the first measurement (net/ipv4/tcp.c).
@@ -21,7 +21,7 @@ def flow_views(record: NodeRecord, link: LinkKey | None = None) -> tuple[FlowVie
     stalled = {stall.key.socket for stall in record.stalls if stall.open}
     fields = supported_fields(record.info.ss, record.info.kernel)
     return tuple(
-        _view(record, socket, flow, fields, table.folds, socket in stalled)
+        _view(record, socket, flow, flow.reading, fields, table.folds, socket in stalled)
         for socket, flow in table.flows(link)
         if flow.reading is not None
         and flow.reading.state not in WITHOUT_INFO
@@ -30,11 +30,14 @@ def flow_views(record: NodeRecord, link: LinkKey | None = None) -> tuple[FlowVie
 
 
 def _view(
-    record: NodeRecord, socket: SocketId, flow: Flow, fields: frozenset[str], fold: int, stalled: bool
+    record: NodeRecord,
+    socket: SocketId,
+    flow: Flow,
+    reading: SocketReading,
+    fields: frozenset[str],
+    fold: int,
+    stalled: bool,
 ) -> FlowView:
-    reading = flow.reading
-    assert reading is not None
-
     def counted(name: str, value: int | None) -> int | None:
         """ss leaves zeros out: what is absent is zero where that node could have told it."""
         return 0 if value is None and name in fields else value

@@ -87,7 +87,7 @@ class History:
         self, start: float, end: float, at: float, rtts: tuple[float | None, float | None], moved: Activity | None,
         state: LinkState, *, late: bool,
     ) -> None:  # fmt: skip
-        """An interval was measured. ``rtts``: of small and of full-size probes; ``moved`` None: the sockets could not be
+        """An interval was measured. ``rtts``: of small and full-size probes; ``moved`` None: the sockets could not be
         read."""
         self._all = None
         rate, retrans, segments = nan, _UNKNOWN, _UNKNOWN

@@ -285,7 +285,7 @@ class TrailPoint(Value, frozen=True, kw_only=True):
 
 
 class FlowView(Value, frozen=True, kw_only=True):
-    """One open TCP socket of ``node``, as its kernel sees it now. ``link`` is None where its peer is no node of the mesh.
+    """An open TCP socket of ``node`` as its kernel sees it. ``link`` is None where its peer is no node of the mesh.
     A figure is None where that node's ``ss`` cannot give it, or where there is nothing to measure yet."""
 
     node: NodeName
