@@ -111,6 +111,8 @@ class NodesAsWhole:
         """A node that is reached for management while no peer hears of it. Links on which no ping was ever answered
         count where pings are answered between others: there, ICMP is not what is missing."""
         dark = {key for key in signals.active if _dark_s(signals[key]) is not None}
+        if not dark:
+            return  # so that the signals of all links need not be made
         suspects = {node for key in dark for node in (key.src, key.dst)}
         self._answering = {key.path for key in signals if key not in dark and signals[key].silence_s is not None}
         for node in self._mesh.nodes:
