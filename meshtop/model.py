@@ -452,7 +452,7 @@ class BaselinesKnown(Value, frozen=True, kw_only=True):
 
 
 class BurstTold(Value, frozen=True, kw_only=True):
-    """How far a burst is. ``phase`` as in `meshtop stream`; an ``interval`` has the newest one alone, ``raw`` is only in
+    """How far a burst is. ``phase`` as in `meshtop stream`; an ``interval`` has the newest alone, ``raw`` is only in
     the last."""
 
     at: float
