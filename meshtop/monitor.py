@@ -188,7 +188,7 @@ class Monitor:
             operator_rss_bytes=self._rss_bytes,
         )
         if self._engine.archive.due(view.at):
-            self._engine.archive.take(view)
+            self.tape.glance(view.at, self._engine.archive.take(view))
         return view
 
     def trail(self, key: LinkKey) -> tuple[TrailPoint, ...]:
@@ -247,7 +247,7 @@ class Monitor:
         while True:
             now = self._clock.now()
             self._tick(now)
-            if self._changed and self._engine.archive.due(now):
+            if (self._changed and self._engine.archive.due(now)) or self.tape.wants_glance(now):
                 self.view()  # a screen that is frozen asks for none, and may be asked for this moment later
             if not self._replay:
                 self._look_closely(now)

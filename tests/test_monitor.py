@@ -11,6 +11,7 @@ import pytest
 
 from meshtop.collect.clock import Clock
 from meshtop.commands.running import beside
+from meshtop.engine.past import glance_of
 from meshtop.engine.snapshot import LogEvent, MarkEvent, NodeEvent, StreamEvent
 from meshtop.model import (
     AddMark,
@@ -218,6 +219,20 @@ async def test_moments_are_kept_for_a_screen_that_asks_for_none() -> None:
         assert with_screen.past(at - 60) is None
     assert with_screen.trail(LinkKey("a", "b", "p")) == ()
     assert with_screen.flows("a") == ()
+
+
+async def test_what_a_screen_would_show_is_recorded_where_there_is_none(tmp_path: Path) -> None:
+    monitor = Monitor(MESH, Feeders().connect)
+    monitor.record(tmp_path / "x.mtr")
+    told = await heard(monitor, NodeEvent)
+    async with running(monitor):
+        await asyncio.wait_for(told.get(), 5)
+    with RecordingReader(tmp_path / "x.mtr") as reader:
+        glance = reader.glance(reader.last_at)
+    assert glance is not None
+    shown = glance_of(glance.packed)
+    assert shown is not None
+    assert (shown.at, shown.mesh) == (glance.at, MESH)
 
 
 async def test_a_fault_of_the_operators_pings_is_said_and_the_rest_goes_on() -> None:

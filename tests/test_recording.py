@@ -32,6 +32,7 @@ from meshtop.recording import (
     BLOCK_S,
     FRESH_S,
     FrameRecord,
+    Glance,
     Record,
     RecordingError,
     RecordingHeader,
@@ -48,7 +49,7 @@ MESH = Mesh(
 HEADER = RecordingHeader(meshtop="1.2.3", started_at=1000.0, mesh=MESH)
 
 
-def write(path: Path, records: list[Record]) -> None:
+def write(path: Path, records: list[Record | Glance]) -> None:
     with path.open("wb", buffering=0) as file:
         writer = RecordingWriter(file, HEADER)
         for record in records:
@@ -209,6 +210,51 @@ def test_kinds_of_records_that_a_newer_version_added_are_counted(tmp_path: Path)
     with RecordingReader(file) as reader:
         assert list(reader.records()) == [TickRecord(1000.0)]
         assert reader.unknown_records == 1
+
+
+def glancing(count: int) -> list[Record | Glance]:
+    """A frame a second, and a glance with every fifth."""
+    told: list[Record | Glance] = []
+    for n, frame in enumerate(seconds(count)):
+        told.append(frame)
+        if n % 5 == 0:
+            told.append(Glance(1000.0 + n, b"shown at %d" % n))
+    return told
+
+
+def test_the_newest_glance_before_a_time_is_found(tmp_path: Path) -> None:
+    write(tmp_path / "x.mtr", glancing(200))
+    with RecordingReader(tmp_path / "x.mtr") as reader:
+        for at, shown in ((1000.0, 0), (1004.9, 0), (1005.0, 5), (1062.0, 60), (1150.0, 150), (5000.0, 195)):
+            assert reader.glance(at) == Glance(1000.0 + shown, b"shown at %d" % shown)
+        assert reader.glance(999.9) is None
+        assert sum(block.glanced for block in reader.blocks) == 40
+
+
+def test_glances_are_no_records(tmp_path: Path) -> None:
+    write(tmp_path / "x.mtr", glancing(200))
+    with RecordingReader(tmp_path / "x.mtr") as reader:
+        assert list(reader.records()) == seconds(200)
+        assert reader.unknown_records == 0
+
+
+def test_a_recording_without_glances_has_none(tmp_path: Path) -> None:
+    write(tmp_path / "x.mtr", list(seconds(100)))
+    with RecordingReader(tmp_path / "x.mtr") as reader:
+        assert reader.glance(1050.0) is None
+
+
+def test_a_glance_in_a_damaged_stretch_is_none_and_says_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "x.mtr"
+    write(file, glancing(50))
+    with RecordingReader(file) as reader:
+        first = reader.blocks[0]
+    data = bytearray(file.read_bytes())
+    data[first.offset : first.offset + first.packed_bytes] = bytes(first.packed_bytes)
+    file.write_bytes(data)
+    with RecordingReader(file) as reader:
+        assert reader.glance(1040.0) is None
+        assert reader.incomplete is None
 
 
 def test_a_full_disk_is_an_error_for_the_caller_and_the_rest_stays_readable(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 The engine is the same and is fed the same way. A process of its own (``collect.scan``) reads the recording through, and
 keeps views and folds on the way. Going somewhere shows the view of then at once; the engine takes up the nearest fold
-before it and folds what is missing. Until that process has come so far, the minute before the wanted time is folded.
+before it and folds what is missing. Until that process has come so far, the glance that was recorded then is shown, and
+the minute before the wanted time is folded.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.collect.fold import Fold, Reel, without_looking_for_garbage
 from meshtop.collect.scan import LENGTH, VIEW_EVERY_S, Told, unpacked_view
 from meshtop.engine.experiments import ExperimentPlan
+from meshtop.engine.past import glance_of
 from meshtop.engine.snapshot import (
     FlowView,
     PlaybackStop,
@@ -42,6 +44,8 @@ _STEP_S = 0.1
 _FOLD_S = 0.06
 # Forward by less than this is folded from where we are, instead of from something kept.
 _NEAR_S = 10.0
+# Glances are recorded every 5 s; one that is older than three of these says too little of the wanted time.
+_GLANCE_S = 15.0
 
 
 class _Shelf:
@@ -119,8 +123,8 @@ class Replay:
         self._reader = reader
         self._known = Known()
         self._known_in_use = asyncio.Lock()
-        self._glimpse: View | None = None  # what is shown while the engine is on its way
         self._at = self._clamped(reader.shown_from if at is None else at)
+        self._glimpse = self._glimpse_of(self._at)  # what is shown while the engine is on its way
         self._reel: Reel | None = None
         self._speed = speed
         self._paused = paused
@@ -157,7 +161,7 @@ class Replay:
                 self._paused = self._paused if paused is None else paused
                 if at is not None:
                     self._wanted = self._clamped(at)
-                    self._glimpse = self._known.view(self._wanted)
+                    self._glimpse = self._glimpse_of(self._wanted)
                 self._wake.set()
                 self._say_changed()
             case MakeReport() if self.reporting is not None:
@@ -291,6 +295,13 @@ class Replay:
             self._cost = (own.cpu_percent(), own.memory_info().rss)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _glimpse_of(self, at: float) -> View | None:
+        view = self._known.view(at)
+        if view is not None:
+            return view
+        glance = self._reader.glance(at)
+        return None if glance is None or at - glance.at > _GLANCE_S else glance_of(glance.packed)
 
     def _clamped(self, at: float) -> float:
         return min(max(at, self._reader.shown_from), self._reader.last_at)

@@ -27,6 +27,8 @@ PERIOD_S = 1.0
 PERIOD_OF_MANY_S = 2.0
 # zlib's quickest level packs names and repeated figures as well as is needed, at a third of the default's time.
 _LEVEL = 1
+# A moment of 760 links is some 200 kB; what a file says to be one must not fill the memory.
+_MOST_BYTES = 16 << 20
 
 
 class Kept(Value, frozen=True, kw_only=True):
@@ -42,6 +44,30 @@ class Kept(Value, frozen=True, kw_only=True):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Kept)
+
+
+def packed(kept: Kept) -> bytes:
+    return zlib.compress(_ENCODER.encode(kept), _LEVEL)
+
+
+def unpacked(data: bytes) -> Kept | None:
+    """None if another version packed it in a way that is not known here."""
+    try:
+        return _DECODER.decode(zlib.decompressobj().decompress(data, _MOST_BYTES))
+    except (zlib.error, msgspec.DecodeError):
+        return None
+
+
+def glance_of(data: bytes) -> View | None:
+    """What was packed, with nothing known but itself: no trails, and of the stalls those of its moment."""
+    kept = unpacked(data)
+    if kept is None:
+        return None
+    alone = View(at=kept.at, mesh=kept.mesh, snapshot=kept.snapshot, stalls=kept.snapshot.stalls)
+    try:
+        return view_of(kept, {}, alone)
+    except ValueError:  # a time that is none, in a file that somebody made
+        return None
 
 
 class Archive:
@@ -64,7 +90,8 @@ class Archive:
             self._packed.pop()
         return not self._times or at - self._times[-1] >= self.period_s
 
-    def take(self, view: View) -> None:
+    def take(self, view: View) -> bytes:
+        """Put it aside; as it was packed."""
         kept = Kept(
             at=view.at,
             mesh=view.mesh,
@@ -73,11 +100,13 @@ class Archive:
             operator_cpu_pct=view.operator_cpu_pct,
             operator_rss_bytes=view.operator_rss_bytes,
         )
+        data = packed(kept)
         self._times.append(view.at)
-        self._packed.append(zlib.compress(_ENCODER.encode(kept), _LEVEL))
+        self._packed.append(data)
         while view.at - self._times[0] > HISTORY_S:
             self._times.popleft()
             self._packed.popleft()
+        return data
 
     def at(self, at: float) -> Kept | None:
         """The newest moment up to ``at``; None if that is before the first, or longer before than a moment lasts."""

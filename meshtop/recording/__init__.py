@@ -14,6 +14,7 @@ from meshtop.recording.records import FORMAT as FORMAT
 from meshtop.recording.records import MAGIC as MAGIC
 from meshtop.recording.records import SUFFIX as SUFFIX
 from meshtop.recording.records import FrameRecord as FrameRecord
+from meshtop.recording.records import Glance as Glance
 from meshtop.recording.records import Record as Record
 from meshtop.recording.records import RecordedEvent as RecordedEvent
 from meshtop.recording.records import RecordingError as RecordingError

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from meshtop.recording.blocks import FRESH, HEAD, MAX_BLOCK_BYTES, PLAIN, REPEATED, Unpacker
+from meshtop.recording.blocks import FRESH, GLANCED, HEAD, MAX_BLOCK_BYTES, PLAIN, REPEATED, Unpacker
 from meshtop.recording.blocks import MAGIC as BLOCK_MAGIC
-from meshtop.recording.records import DECODERS, FORMAT, MAGIC, Outline, Record, RecordingError, RecordingHeader
+from meshtop.recording.records import (
+    DECODERS,
+    FORMAT,
+    GLANCE,
+    GLANCE_KIND,
+    MAGIC,
+    Glance,
+    Outline,
+    Record,
+    RecordingError,
+    RecordingHeader,
+)
 
 
 class BlockPlace(NamedTuple):
@@ -26,6 +40,7 @@ class BlockPlace(NamedTuple):
     plain_bytes: int
     packed_bytes: int
     crc: int
+    glanced: bool
 
 
 def part_path(path: Path, part: int) -> Path:
@@ -95,15 +110,11 @@ class RecordingReader:
 
     def blocks_from(self, first: int) -> Iterator[tuple[int, list[Record]]]:
         """From block number ``first`` on, each with its number. What has to be unpacked before it is not decoded."""
-        begin = first
-        while begin and begin < len(self.blocks) and not self.blocks[begin].fresh:
-            begin -= 1
+        begin = self._begin(first)
         unpacker = Unpacker()
         for number in range(begin, len(self.blocks)):
             block = self.blocks[number]
-            file = self._files[block.part]
-            file.seek(block.offset)
-            packed = file.read(block.packed_bytes)
+            packed = self._packed(block)
             if zlib.crc32(packed) != block.crc:
                 self.incomplete = f"damaged at byte {block.offset}: checksum mismatch"
                 return
@@ -116,12 +127,44 @@ class RecordingReader:
             if number >= first:
                 yield number, records
 
+    def glance(self, at: float) -> Glance | None:
+        """The newest at or before ``at``; None where there is none, or it cannot be read. Unpacks up to a minute of
+        blocks. May be asked while another thread reads records."""
+        numbers = (number for number in range(self._number_before(at), -1, -1) if self.blocks[number].glanced)
+        for number in islice(numbers, 2):  # of the block in which ``at`` is, the glance may come after it
+            if (found := self._glance_in(number, at)) is not None:
+                return found
+        return None
+
+    def _glance_in(self, number: int, at: float) -> Glance | None:
+        unpacker, plain = Unpacker(), b""
+        try:
+            for block in self.blocks[self._begin(number) : number + 1]:
+                plain = unpacker.unpack(self._packed(block), block.plain_bytes, fresh=block.fresh)
+            glances = [GLANCE.decode(payload) for kind, payload in PLAIN.decode(plain) if kind == GLANCE_KIND]
+        except (zlib.error, msgspec.DecodeError):
+            return None  # whoever reads the records is told of the damage
+        return next((glance for glance in reversed(glances) if glance.at <= at), None)
+
+    def _begin(self, number: int) -> int:
+        """From which block on there must be unpacked to know what stands in ``number``."""
+        while number and number < len(self.blocks) and not self.blocks[number].fresh:
+            number -= 1
+        return number
+
+    def _packed(self, block: BlockPlace) -> bytes:
+        return os.pread(self._files[block.part].fileno(), block.packed_bytes, block.offset)
+
+    def _number_before(self, at: float) -> int:
+        """The last block that begins at or before ``at``; -1: none does."""
+        return bisect_right(self.blocks, at, key=lambda block: block.first_at) - 1
+
     def _decoded(self, plain: bytes) -> list[Record]:
         records: list[Record] = []
         for kind, payload in PLAIN.decode(plain):
             if kind in DECODERS:
                 records.append(DECODERS[kind].decode(payload))
-            else:
+            elif kind != GLANCE_KIND:
                 self.unknown_records += 1
         return records
 
@@ -187,6 +230,7 @@ class RecordingReader:
                 plain_bytes,
                 packed_bytes,
                 crc,
+                bool(flags & GLANCED),
             )
             if not (following and place.repeated):
                 self.blocks.append(place)

@@ -21,7 +21,7 @@ from meshtop.model import (
     SessionChanged,
 )
 from meshtop.recording.blocks import Block, Packer
-from meshtop.recording.records import FrameRecord, Record, RecordedEvent
+from meshtop.recording.records import FrameRecord, Glance, Record, RecordedEvent
 
 KEPT_S = 15 * 60.0
 # Before a time that is still to be told whole there must be a key frame of every connection (one a minute) and a fresh
@@ -129,11 +129,11 @@ class Recent:
         self._learnt: list[Record] = []  # of the block in the making
         self.bytes_kept = 0
 
-    def add(self, record: Record) -> Block | None:
+    def add(self, record: Record | Glance) -> Block | None:
         """The block that is full now, if one is."""
         if isinstance(record, FrameRecord):
             self._keys.see(record)
-        else:
+        elif not isinstance(record, Glance):
             self._learnt.append(record)
         return self._keep(self._packer.add(record))
 

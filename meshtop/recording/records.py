@@ -48,6 +48,14 @@ class TickRecord(NamedTuple):
     at: float
 
 
+class Glance(NamedTuple):
+    """What a screen showed, packed (``engine.past``): for going to a time before what led to it has been folded. No
+    ``Record``: nothing is ever learnt from it, and whoever reads a recording's records does not meet it."""
+
+    at: float
+    packed: bytes
+
+
 RecordedEvent = (
     SessionChanged
     | SessionStats
@@ -65,7 +73,7 @@ RecordedEvent = (
 Record = FrameRecord | TickRecord | RecordedEvent
 
 # What stands in the file for each kind; may be added to, never re-used.
-_FRAME_KIND, _TICK_KIND = 0, 1
+_FRAME_KIND, _TICK_KIND, GLANCE_KIND = 0, 1, 14
 _EVENT_KINDS: dict[int, type[RecordedEvent]] = {
     2: SessionChanged,
     3: SessionStats,
@@ -106,8 +114,10 @@ class Outline(Value, frozen=True, kw_only=True):
     meshtop: str = "?"
 
 
-def typed(record: Record) -> tuple[int, Record]:
+def typed(record: Record | Glance) -> tuple[int, Record | Glance]:
     """The record with its kind, as it is encoded."""
+    if isinstance(record, Glance):
+        return (GLANCE_KIND, record)
     if isinstance(record, FrameRecord):
         return (_FRAME_KIND, record)
     if isinstance(record, TickRecord):
@@ -115,6 +125,7 @@ def typed(record: Record) -> tuple[int, Record]:
     return (_KIND_OF_EVENT[type(record)], record)
 
 
+GLANCE: msgspec.msgpack.Decoder[Glance] = msgspec.msgpack.Decoder(Glance)
 DECODERS: dict[int, msgspec.msgpack.Decoder[Any]] = {
     _FRAME_KIND: msgspec.msgpack.Decoder(FrameRecord),
     _TICK_KIND: msgspec.msgpack.Decoder(TickRecord),

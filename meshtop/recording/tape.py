@@ -28,11 +28,13 @@ from meshtop.model import (
 from meshtop.recording.blocks import Block, Packer
 from meshtop.recording.reader import part_path
 from meshtop.recording.recent import Recent
-from meshtop.recording.records import SUFFIX, FrameRecord, Record, RecordedEvent, RecordingHeader, TickRecord
+from meshtop.recording.records import SUFFIX, FrameRecord, Glance, Record, RecordedEvent, RecordingHeader, TickRecord
 from meshtop.recording.writer import BlockFile
 
 # Some four hours of five busy nodes, and a part still opens at once.
 PART_BYTES = 256 << 20
+# Each is some kilobytes, and what is shown of a time that was gone to is at most that much older.
+GLANCE_EVERY_S = 5.0
 
 
 class Tape:
@@ -56,6 +58,7 @@ class Tape:
         self._path = Path()
         self._before_bytes = 0  # in the parts that are closed
         self._view: RecordingView | None = None
+        self._glanced_at: float | None = None
 
     # ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -71,7 +74,18 @@ class Tape:
     def tick(self, at: float) -> None:
         self._add(TickRecord(at))
 
-    def _add(self, record: Record) -> None:
+    def wants_glance(self, at: float) -> bool:
+        """Whether what a screen shows is to be recorded now; memory alone needs none."""
+        last = self._glanced_at
+        return self._file is not None and (last is None or not 0 <= at - last < GLANCE_EVERY_S)
+
+    def glance(self, at: float, packed: bytes) -> None:
+        """What a screen shows now, as the archive packs it; most are not wanted."""
+        if self.wants_glance(at):
+            self._glanced_at = at
+            self._add(Glance(at, packed))
+
+    def _add(self, record: Record | Glance) -> None:
         self._put(self._recent.add(record))
 
     # ── what is asked for ────────────────────────────────────────────────────────────────────────────────────────────
@@ -116,6 +130,7 @@ class Tape:
         self._path, self._before_bytes = path, 0
         file = _begin(path, header, standing, blocks, repeated=False)
         self._file = file
+        self._glanced_at = None
         self._view = RecordingView(path=str(path), size_bytes=file.bytes_written, since=now)
         return path
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import msgspec
 
 from meshtop.recording.blocks import Block, Packer
-from meshtop.recording.records import Record, RecordingHeader
+from meshtop.recording.records import Glance, Record, RecordingHeader
 
 
 class BlockFile:
@@ -45,7 +45,7 @@ class RecordingWriter:
     def bytes_written(self) -> int:
         return self._blocks.bytes_written
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Record | Glance) -> None:
         """Take one record; a block is written once it is full."""
         self._put(self._packer.add(record))
 

@@ -115,7 +115,7 @@ KEYS: tuple[Key, ...] = (
         "As of the next stall or mark, at last live", 8),
     Key("time.live", ("escape",), "overview", "charts", "app.back", "live", "From the past to now"),
     Key("diagnosis.open", ("d",), "everywhere", "go", "app.diagnosis_screen", "diagnosis",
-        "What is wrong and why, and experiments that settle it", 5),
+        "What is wrong and why, and experiments that settle it", 3),
     Key("bursts.open", ("u",), "everywhere", "go", "app.bursts_screen", "bursts",
         "Bursts: what runs, what waits, what came of each", 8),
     Key("diagnosis.close", ("escape",), "diagnosis", "go", "app.back", "back", "Back", 3),

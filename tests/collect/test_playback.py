@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from meshtop.collect.fold import Fold, Reel
-from meshtop.collect.playback import Replay
+from meshtop.collect.playback import _GLANCE_S, Replay
 from meshtop.collect.scan import Stops
+from meshtop.engine.past import Archive
 from meshtop.engine.snapshot import PlaybackView, Snapshot
 from meshtop.model import AddMark, Mark, Playback, SetInterval
-from meshtop.recording import RecordingReader, RecordingWriter
+from meshtop.recording import Glance, RecordingReader, RecordingWriter
 
 PATIENCE_S = 60.0
 
@@ -160,3 +161,45 @@ def test_marks_become_stops(tmp_path: Path, recording: Path) -> None:
             for event in fold.take(record):
                 stops.learn(event)
     assert [(stop.kind, stop.text) for stop in stops.all()] == [("mark", "push"), ("mark", "over")]
+
+
+@pytest.fixture
+def glanced(recording: Path, tmp_path: Path) -> Path:
+    """The same, with what a screen showed 10 s after its beginning."""
+    path = tmp_path / "glanced.mtr"
+    with RecordingReader(recording) as reader, path.open("xb") as file:
+        at, fold, given = reader.first_at + 10, Fold(reader.header.mesh), False
+        writer = RecordingWriter(file, reader.header)
+        for record in reader.records():
+            if record.at > at and not given:
+                given = True
+                writer.add(Glance(at, Archive(1).take(fold.engine.view(at))))
+            fold.take(record)
+            writer.add(record)
+        writer.close()
+    return path
+
+
+async def test_before_it_is_read_through_a_seek_shows_what_a_screen_showed(glanced: Path) -> None:
+    with RecordingReader(glanced) as reader:
+        at = reader.first_at + 10
+        replay = Replay(reader, paused=True)
+        replay.send(Playback(at=at + 3))
+        shown = replay.view()
+        assert shown.playback is not None
+        assert (shown.playback.seeking, shown.playback.at, shown.playback.read_until) == (True, at + 3, None)
+        assert (shown.past, shown.replay, shown.at) == (True, True, at)
+        assert shown.snapshot.links == straight(reader, at).links
+        for elsewhere in (at - 1, at + _GLANCE_S + 1):
+            replay.send(Playback(at=elsewhere))
+            assert not replay.view().snapshot.nodes or not replay.view().past
+
+
+async def test_then_the_engine_is_there_and_has_learnt_nothing_from_it(glanced: Path, recording: Path) -> None:
+    with RecordingReader(glanced) as reader, RecordingReader(recording) as original:
+        at = reader.first_at + 13
+        async with playing(reader, paused=True, at=at) as replay:
+            view = replay.view()
+            assert (view.past, view.at) == (False, at)
+            assert view.snapshot == straight(original, at)
+        assert straight(reader, reader.last_at) == straight(original, original.last_at)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 import pytest
 
 from meshtop.burst import BurstRecord
 from meshtop.engine.flows import Activity
 from meshtop.engine.history import HISTORY_S, History
-from meshtop.engine.past import PERIOD_OF_MANY_S, PERIOD_S, Archive, as_of, view_of
+from meshtop.engine.past import PERIOD_OF_MANY_S, PERIOD_S, Archive, Kept, as_of, glance_of, packed, view_of
 from meshtop.engine.snapshot import LinkView, NodeView, Snapshot, StallCause, StallFlow, StallView, View
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import ExperimentRecord, LinkKey, LogLine, Mark, Mesh, Node, Path
@@ -51,6 +53,21 @@ def test_a_moment_comes_back_as_it_was() -> None:
     assert kept.at == 1042.0
     assert kept.snapshot == view(1042.0, rtt_ms=42.0).snapshot
     assert kept.mesh == MESH
+
+
+def test_what_was_put_aside_can_be_shown_alone() -> None:
+    shown = glance_of(Archive(40).take(view(1042.0, rtt_ms=42.0)))
+    assert shown is not None
+    assert (shown.past, shown.at, shown.mesh) == (True, 1042.0, MESH)
+    assert shown.snapshot == view(1042.0, rtt_ms=42.0).snapshot
+
+
+def test_what_this_version_cannot_read_is_not_shown() -> None:
+    timeless = msgspec.structs.replace(stall(990.0, None), start="then")
+    snapshot = msgspec.structs.replace(view(1000.0).snapshot, stalls=(timeless,))
+    assert glance_of(packed(Kept(at=1000.0, mesh=MESH, snapshot=snapshot))) is None
+    assert glance_of(zlib.compress(msgspec.msgpack.encode({"at": 1000.0, "unlike": 1}))) is None
+    assert glance_of(b"no zlib stream") is None
 
 
 def test_before_the_first_and_after_a_hole_there_is_nothing() -> None:

@@ -14,9 +14,9 @@ import pytest
 from meshtop.collect.fold import Fold
 from meshtop.engine.snapshot import NodeView
 from meshtop.model import BaselinesKnown, Mark, Mesh, NodeName
-from meshtop.recording import FrameRecord, Record, RecordingReader, TickRecord
+from meshtop.recording import FrameRecord, Glance, Record, RecordingReader, TickRecord
 from meshtop.recording.recent import KEPT_S, LEAD_S
-from meshtop.recording.tape import Tape
+from meshtop.recording.tape import GLANCE_EVERY_S, Tape
 
 MESH = Mesh(name="m", nodes=(), paths=())
 
@@ -189,6 +189,27 @@ def test_memory_keeps_a_quarter_of_an_hour_and_not_more() -> None:
     data = tape.recent(3600.0)
     kept = _read(data)
     assert KEPT_S <= kept[-1].at - kept[0].at <= KEPT_S + LEAD_S + 125.0
+
+
+def test_a_glance_is_recorded_every_few_seconds_and_only_while_recording(tmp_path: Path) -> None:
+    running = Running()
+    running.until(10)
+    assert not running.tape.wants_glance(running.at)
+    running.tape.glance(running.at, b"nobody records")
+    path = running.tape.start(tmp_path / "x.mtr")
+    began = running.at
+    for second in range(11, 31):
+        running.until(second)
+        running.tape.glance(running.at, b"shown")
+    running.tape.close()
+    with RecordingReader(path) as reader:
+        glance = reader.glance(reader.last_at)
+        assert glance is not None
+        assert glance.packed == b"shown"
+        assert reader.last_at - glance.at < GLANCE_EVERY_S + 1
+        assert reader.glance(began) is None
+        assert sum(block.glanced for block in reader.blocks) == 4
+        assert all(not isinstance(record, Glance) for record in reader.records())
 
 
 def _read(data: bytes) -> list[Record]:

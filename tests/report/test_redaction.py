@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
@@ -27,7 +28,8 @@ from meshtop.model import (
     Watch,
 )
 from meshtop.parse.framing import END, split_frame
-from meshtop.recording import FrameRecord, Record, RecordingReader, RecordingWriter
+from meshtop.recording import FrameRecord, Glance, Record, RecordingReader, RecordingWriter
+from meshtop.recording.blocks import Unpacker
 from meshtop.recording.recent import is_key
 from meshtop.report.names import Names
 from meshtop.report.redact import redacted
@@ -145,6 +147,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 told = True
                 for event in planted_events(record.at):
                     writer.add(event)
+                writer.add(Glance(record.at, " ".join(PLANTED.values()).encode()))
         writer.close()
     return path
 
@@ -170,9 +173,22 @@ def unpacked(path: Path) -> bytes:
     return b"\n".join(parts)
 
 
+def plain_blocks(path: Path) -> Iterator[bytes]:
+    """What stands in the file, of whatever kind."""
+    unpacker, data = Unpacker(), path.read_bytes()
+    with RecordingReader(path) as reader:
+        for block in reader.blocks:
+            packed = data[block.offset : block.offset + block.packed_bytes]
+            yield unpacker.unpack(packed, block.plain_bytes, fresh=block.fresh)
+
+
 def test_what_is_planted_is_really_there(planted: Path) -> None:
     """Else its absence would prove nothing."""
     assert sorted(leaks(unpacked(planted)))[0:] == sorted([*PLANTED, ALSO[0]])
+    with RecordingReader(planted) as reader:
+        glance = reader.glance(reader.last_at)
+    assert glance is not None
+    assert PLANTED["node"].encode() in glance.packed
 
 
 def test_no_planted_word_is_in_any_file_of_a_redacted_report(planted: Path, tmp_path: Path) -> None:
@@ -193,6 +209,11 @@ def test_no_planted_word_is_in_any_file_of_a_redacted_report(planted: Path, tmp_
         if file.suffix == ".svg":
             ElementTree.parse(file)  # noqa: S314  # our own
     assert not leaks(unpacked(folder / "recording.mtr"))
+    assert not leaks(b"".join(plain_blocks(folder / "recording.mtr")))
+    with RecordingReader(folder / "recording.mtr") as reader:
+        assert reader.blocks
+        assert not any(block.glanced for block in reader.blocks)
+        assert reader.glance(reader.last_at) is None
 
 
 def test_a_redacted_recording_still_tells_the_same(planted: Path) -> None:

@@ -8,7 +8,7 @@ certainty, and a contradiction always costs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import exp
 from typing import Any, Literal, NamedTuple
 
@@ -86,7 +86,13 @@ def weigh(rule: Rule, signals: LinkSignals) -> Weighed | None:
         elif sign.against and _contradicts(value, sign):
             odds -= sign.against
             against.append(_evidence(sign, value))
-    return Weighed(rule, round(min(rule.most, 1 / (1 + exp(-odds))), 3), tuple(evidence), tuple(against))
+    confidence = round(min(rule.most, 1 / (1 + exp(-odds))), 3)
+    return Weighed(rule, confidence, _each_once(evidence), _each_once(against))
+
+
+def _each_once(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """A figure that was held against several limits stands with the last, which is the strictest that holds."""
+    return tuple({(one.what, one.value): one for one in evidence}.values())
 
 
 def _holds(value: Any, op: str, limit: Any) -> bool:

@@ -53,6 +53,11 @@ def header_line(scene: Scene, look: HeaderLook, width: int, glyphs: Glyphs, pale
 
 def live_line(scene: Scene, look: HeaderLook, width: int, glyphs: Glyphs, palette: Palette) -> Line:
     """The one word that says whether to believe the rest."""
+    playback = scene.view.playback
+    if scene.view.past and playback is not None and playback.seeking:
+        # of a recording, shown until all of that time is known
+        reading = f" · reading{glyphs.ellipsis}" if width >= 60 else glyphs.ellipsis
+        return Line().add(glyphs.text(f" AS OF {clock_text(scene.now_s)}{reading} "), palette.alarm)
     if scene.view.past:
         back = scene.live_s - scene.now_s if scene.live_s is not None else None
         ago = f" · {age_words(back)} ago" if back is not None and width >= 60 else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from meshtop.engine.snapshot import LinkView
+from meshtop.engine.snapshot import FindingView, LinkView
 from meshtop.model import LinkKey, NodeName, Thresholds
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
@@ -29,7 +29,7 @@ from meshtop.ui.metrics import (
     stall,
     stalled_share,
 )
-from meshtop.ui.scene import NODE_WORDS, RANK, WORDS, Scene, ShownLink, ShownNode, age_words
+from meshtop.ui.scene import NODE_WORDS, RANK, WORDS, Scene, ShownLink, ShownNode, ShownState, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.watch_lines import watch_line
@@ -40,6 +40,8 @@ _Read = Callable[[LinkView, Thresholds], Figure]
 _Row = tuple[str, str | _Read, _Read]
 _LABEL = 13
 _COLUMN = 11
+# The state that a finding of this severity looks like; the gravest first.
+LOOKS_LIKE: dict[str, ShownState] = {"critical": "stalled", "warning": "degraded", "info": "idle"}
 _ROOMY_FROM = 20  # lines; below, figures are worth more than sentences
 
 
@@ -109,6 +111,21 @@ def pair_links(scene: Scene, pair: Pair) -> list[ShownLink]:
     """The pair on every path, in the order of the configuration."""
     keys = [LinkKey(pair[0], pair[1], path.name) for path in scene.paths]
     return [scene.links[key] for key in keys if key in scene.links]
+
+
+def findings_of(scene: Scene, pair: Pair) -> list[FindingView]:
+    """The open ones of the pair either way or of one of its nodes, the gravest first; of this direction before those of
+    the other and of the nodes."""
+    open_ones = {finding.id for finding in scene.view.snapshot.findings}
+    found = [
+        finding
+        for finding in scene.view.findings
+        if finding.id in open_ones
+        and ({finding.src, finding.dst} == set(pair) or (finding.node is not None and finding.node in pair))
+    ]
+    return sorted(
+        found, key=lambda one: ((one.src, one.dst) != pair, tuple(LOOKS_LIKE).index(one.severity), -one.confidence)
+    )
 
 
 def _title(scene: Scene, pair: Pair, glyphs: Glyphs, palette: Palette, width: int) -> Line:
@@ -224,4 +241,22 @@ def _brief(scene: Scene, pair: Pair, width: int, rows: int, glyphs: Glyphs, pale
             style = palette.states["stale"] if shown.stale else palette.gravity[figure.gravity]
             line.add(glyphs.fit(figure.text, column, ">"), style)
         lines.append(line)
-    return [*lines, *_words(scene, pair, links, width, False, glyphs, palette)][:rows]
+    verdict = [] if scene.source_lost else _verdict(findings_of(scene, pair), width, glyphs, palette)
+    return [*lines, *verdict, *_words(scene, pair, links, width, False, glyphs, palette)][:rows]
+
+
+def _verdict(findings: Sequence[FindingView], width: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
+    """What is wrong in one line, for a screen without a list of what needs attention."""
+    grave = [finding for finding in findings if finding.severity != "info"]
+    if not grave:
+        return []
+    style = palette.states_bold[LOOKS_LIKE[grave[0].severity]]
+    line = Line().gap().add(f"{glyphs.states[LOOKS_LIKE[grave[0].severity]]} ", style)
+    for place, finding in enumerate(grave):
+        text = f"{finding.code} {finding.confidence:.0%}"
+        if place and line.width + 3 + len(text) > width - 1:
+            break
+        if place:
+            line.add(" · ", palette.dim)
+        line.add(glyphs.fit(text, min(len(text), width - line.width - 1)), style)
+    return [line]

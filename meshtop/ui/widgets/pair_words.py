@@ -5,16 +5,13 @@ from __future__ import annotations
 from meshtop.engine.snapshot import FindingView, NodeView
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
-from meshtop.ui.scene import NODE_WORDS, RANK, Scene, ShownNode, ShownState, age_words
+from meshtop.ui.scene import NODE_WORDS, RANK, Scene, ShownNode, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.header import clock_text
-from meshtop.ui.widgets.link_panel import Pair, pair_links
+from meshtop.ui.widgets.link_panel import LOOKS_LIKE, Pair, findings_of, pair_links
 from meshtop.units import format_ms, format_pct
-
-_SEVERITY: dict[str, ShownState] = {"critical": "stalled", "warning": "degraded", "info": "idle"}
-_GRAVITY = ("critical", "warning", "info")
 
 
 class FindingPanel(Canvas):
@@ -29,21 +26,8 @@ class FindingPanel(Canvas):
         self.show(panel(title, body[: max(height - 1, 0)], width, height, False, glyphs, palette))
 
 
-def findings_of(scene: Scene, pair: Pair) -> list[FindingView]:
-    """The open ones of the pair either way or of one of its nodes, the gravest first; of this direction before those of
-    the other and of the nodes."""
-    open_ones = {finding.id for finding in scene.view.snapshot.findings}
-    found = [
-        finding
-        for finding in scene.view.findings
-        if finding.id in open_ones
-        and ({finding.src, finding.dst} == set(pair) or (finding.node is not None and finding.node in pair))
-    ]
-    return sorted(found, key=lambda one: ((one.src, one.dst) != pair, _GRAVITY.index(one.severity), -one.confidence))
-
-
 def _finding_lines(scene: Scene, finding: FindingView, width: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
-    state = _SEVERITY[finding.severity]
+    state = LOOKS_LIKE[finding.severity]
     head = Line().gap().add(f"{glyphs.states[state]} ", palette.states_bold[state])
     tail = f"  {finding.confidence:.0%} sure, since {clock_text(utc(finding.since))}"
     where = f"{finding.path}: " if finding.path else f"{finding.node}: " if finding.node else ""
