@@ -317,10 +317,12 @@ class Hint:
 
 
 def hints(screen: str, table: Iterable[Key] = KEYS) -> tuple[Hint, ...]:
-    """The footer of a screen, most important first: keys that share a label are one entry."""
+    """The footer of a screen, most important first: keys that share a label are one entry. The way to a screen is not
+    shown on it."""
+    here = (f"app.{screen}_screen", f"app.{screen}s_screen")
     grouped: dict[tuple[int, str], list[str]] = {}
     for key in table:
-        if key.footer is not None and key.scope in SCREENS[screen]:
+        if key.footer is not None and key.scope in SCREENS[screen] and key.action not in here:
             grouped.setdefault((key.footer, key.label), []).append(sign(key.keys[0]))
     listed = [Hint(place, order, joined(signs), label) for order, ((place, label), signs) in enumerate(grouped.items())]
     return tuple(sorted(listed, key=lambda hint: hint.place))
