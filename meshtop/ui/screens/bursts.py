@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual import events
-from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.strip import Strip
 
@@ -14,16 +13,13 @@ from meshtop.model import LinkKey
 from meshtop.ui import keys
 from meshtop.ui.burst_form import form_of
 from meshtop.ui.commands import RUNNING
-from meshtop.ui.layout import notice_lines
+from meshtop.ui.keys import Hint
 from meshtop.ui.scene import Scene
-from meshtop.ui.screens.base import SceneScreen
+from meshtop.ui.screens.framed import FramedScreen
 from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.burst_list import BurstList
 from meshtop.ui.widgets.burst_panel import BurstPanel
 from meshtop.ui.widgets.canvas import Canvas
-from meshtop.ui.widgets.footer import Footer
-from meshtop.ui.widgets.header import Header, HeaderLook
-from meshtop.ui.widgets.notice import Notice
 
 MOST_SCROLLED = 60  # more lines than there ever are
 HEADINGS = 2  # lines of a list before its first entry
@@ -33,7 +29,7 @@ _SUMMARY = 50
 _SUMMARY_LINES = 14  # its facts, without flows beside it
 
 
-class BurstsScreen(SceneScreen):
+class BurstsScreen(FramedScreen):
     """Follows the newest burst until one is selected."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("burst")]
@@ -44,26 +40,12 @@ class BurstsScreen(SceneScreen):
         self._shown: list[str] = []
         self._first = 0  # of the summary
 
-    def compose(self) -> ComposeResult:
-        yield Header(id="header")
-        yield Notice(id="notice")
-        yield Canvas(id="lines")
-        yield Footer(id="footer")
+    def show_body(self, scene: Scene, width: int, height: int) -> None:
+        self.query_one("#lines", Canvas).show(self._body(scene, width, height))
 
-    def show(self, scene: Scene) -> None:
-        if not self.is_mounted or not self.query("#footer"):
-            return
-        width, height = self.app.size
-        glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
-        notice = notice_lines(height, bool(scene.view.notice))
-        self.query_one(Notice).draw(scene.view.notice, notice, width, glyphs, palette)
-        self.query_one("#lines", Canvas).show(self._body(scene, width, max(height - 2 - notice, 1)))
-        look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)
-        self.query_one(Header).draw(scene, look, width, glyphs, palette)
-        hints = keys.hints("burst", self.meshtop.key_table)
-        if any(one.state in RUNNING for one in scene.view.bursts):
-            hints = keys.first(hints, "abort")
-        self.query_one(Footer).draw(scene, hints, width, glyphs, palette)
+    def hints(self, scene: Scene) -> tuple[Hint, ...]:
+        hints = super().hints(scene)
+        return keys.first(hints, "abort") if any(one.state in RUNNING for one in scene.view.bursts) else hints
 
     def _body(self, scene: Scene, width: int, height: int) -> list[Strip]:
         glyphs, palette = self.meshtop.glyphs, self.meshtop.palette

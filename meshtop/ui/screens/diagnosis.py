@@ -5,28 +5,23 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual import events
-from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.strip import Strip
 
 from meshtop.engine.snapshot import FindingView
 from meshtop.model import LinkKey
 from meshtop.ui import keys
-from meshtop.ui.layout import notice_lines
 from meshtop.ui.scene import Scene
-from meshtop.ui.screens.base import SceneScreen
 from meshtop.ui.screens.bursts import HEADINGS, MOST_SCROLLED, beside
+from meshtop.ui.screens.framed import FramedScreen
 from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.canvas import Canvas
 from meshtop.ui.widgets.findings import FindingList, FindingPanel, listed
-from meshtop.ui.widgets.footer import Footer
-from meshtop.ui.widgets.header import Header, HeaderLook
-from meshtop.ui.widgets.notice import Notice
 
 _BESIDE_FROM = 100  # cells
 
 
-class DiagnosisScreen(SceneScreen):
+class DiagnosisScreen(FramedScreen):
     """Stays with the finding that was selected, wherever it moves in the list; the gravest one before that."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("diagnosis")]
@@ -37,23 +32,8 @@ class DiagnosisScreen(SceneScreen):
         self._shown: list[str] = []
         self._first = 0  # of what is said of the selected one
 
-    def compose(self) -> ComposeResult:
-        yield Header(id="header")
-        yield Notice(id="notice")
-        yield Canvas(id="lines")
-        yield Footer(id="footer")
-
-    def show(self, scene: Scene) -> None:
-        if not self.is_mounted or not self.query("#footer"):
-            return
-        width, height = self.app.size
-        glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
-        notice = notice_lines(height, bool(scene.view.notice))
-        self.query_one(Notice).draw(scene.view.notice, notice, width, glyphs, palette)
-        self.query_one("#lines", Canvas).show(self._body(scene, width, max(height - 2 - notice, 1)))
-        look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)
-        self.query_one(Header).draw(scene, look, width, glyphs, palette)
-        self.query_one(Footer).draw(scene, keys.hints("diagnosis", self.meshtop.key_table), width, glyphs, palette)
+    def show_body(self, scene: Scene, width: int, height: int) -> None:
+        self.query_one("#lines", Canvas).show(self._body(scene, width, height))
 
     def _body(self, scene: Scene, width: int, height: int) -> list[Strip]:
         glyphs, palette = self.meshtop.glyphs, self.meshtop.palette

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from meshtop.model import LogLine, Mark
 from meshtop.ui import keys
 from meshtop.ui.draw import Line
 from meshtop.ui.filtering import told
-from meshtop.ui.layout import notice_lines
 from meshtop.ui.scene import Scene
-from meshtop.ui.screens.base import SceneScreen
+from meshtop.ui.screens.framed import FramedScreen
 from meshtop.ui.widgets.canvas import Canvas, panel
-from meshtop.ui.widgets.footer import Footer
-from meshtop.ui.widgets.header import Header, HeaderLook
 from meshtop.ui.widgets.log_lines import log_entries, newest, passes, wrapped
-from meshtop.ui.widgets.notice import Notice
 
 ORDERS = ("newest last", "gravest last", "by node")
 _GRAVITY = {"info": 0, "mark": 1, "warning": 2, "error": 3}
 
 
-class LogScreen(SceneScreen):
+class LogScreen(FramedScreen):
     """Follows the newest line until it is scrolled; then it stays where it is while lines arrive."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.screen_bindings("log")]
@@ -34,36 +29,22 @@ class LogScreen(SceneScreen):
         self._back = 0  # lines between the newest and the last one shown
         self._count = 0
 
-    def compose(self) -> ComposeResult:
-        yield Header(id="header")
-        yield Notice(id="notice")
-        yield Canvas(id="lines")
-        yield Footer(id="footer")
-
-    def show(self, scene: Scene) -> None:
-        if not self.is_mounted or not self.query("#footer"):
-            return
-        width, height = self.app.size
+    def show_body(self, scene: Scene, width: int, height: int) -> None:
         glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
         entries, of = self._entries(scene), len(log_entries(scene))
         lines = [line for entry in entries for line in wrapped(entry, width, glyphs, palette)]
         if self._back:
             self._back += max(0, len(lines) - self._count)
         self._count = len(lines)
-        notice = notice_lines(height, bool(scene.view.notice))
-        self.query_one(Notice).draw(scene.view.notice, notice, width, glyphs, palette)
-        rows = max(height - 3 - notice, 1)
+        rows = max(height - 1, 1)
         self._back = min(self._back, max(0, len(lines) - rows))
         body = newest(lines, rows, self._back)
         right = Line().add(glyphs.text(f"↓{self._back} newer"), palette.dim) if self._back else Line()
         count = f"{len(entries)} of {of}" if self.filter else str(of)
         title = Line().add("Log", palette.title).add(glyphs.text(f" · {count} entries, {self._order}"), palette.dim)
         told(title, self.filter, glyphs, palette)
-        strips = panel(title, body, width, max(height - 2 - notice, 1), False, glyphs, palette, right=right)
+        strips = panel(title, body, width, height, False, glyphs, palette, right=right)
         self.query_one("#lines", Canvas).show(strips)
-        look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)
-        self.query_one(Header).draw(scene, look, width, glyphs, palette)
-        self.query_one(Footer).draw(scene, keys.hints("log", self.meshtop.key_table), width, glyphs, palette)
 
     @property
     def _order(self) -> str:

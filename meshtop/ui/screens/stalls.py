@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.widget import Widget
 
 from meshtop.engine.snapshot import StallView
 from meshtop.model import LinkKey
 from meshtop.ui import keys
-from meshtop.ui.layout import notice_lines
 from meshtop.ui.scene import Scene
-from meshtop.ui.screens.base import SceneScreen
+from meshtop.ui.screens.framed import FramedScreen
 from meshtop.ui.timecursor import moment_of
-from meshtop.ui.widgets.footer import Footer
-from meshtop.ui.widgets.header import Header, HeaderLook
-from meshtop.ui.widgets.notice import Notice
 from meshtop.ui.widgets.stall_list import ORDERS, Evidence, ListLook, StallList, in_order, passes
 from meshtop.ui.widgets.stall_timeline import Timeline
 
@@ -25,7 +22,7 @@ _TIMELINE_LINES = 3
 _LIST_LINES = 8  # title, headings and some stalls: less is no list
 
 
-class StallsScreen(SceneScreen):
+class StallsScreen(FramedScreen):
     """Follows the newest until one is selected; then that one stays selected, wherever it stands."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.screen_bindings("stalls")]
@@ -34,36 +31,24 @@ class StallsScreen(SceneScreen):
         super().__init__(id="stalls-screen")
         self._selected: str | None = None  # None: the newest, whichever that is
 
-    def compose(self) -> ComposeResult:
-        yield Header(id="header")
-        yield Notice(id="notice")
+    def body(self) -> Iterable[Widget]:
         yield StallList(id="stall-list")
         yield Timeline(id="timeline")
         yield Evidence(id="evidence")
-        yield Footer(id="footer")
 
-    def show(self, scene: Scene) -> None:
-        if not self.is_mounted or not self.query("#footer"):
-            return
-        width, height = self.app.size
+    def show_body(self, scene: Scene, width: int, height: int) -> None:
         glyphs, palette = self.meshtop.glyphs, self.meshtop.palette
-        notice = notice_lines(height, bool(scene.view.notice))
-        body = max(height - 2 - notice, 1)
-        evidence = min(_EVIDENCE_LINES, body - _LIST_LINES) if body - _LIST_LINES >= 3 else 0
-        timeline = _TIMELINE_LINES if body - evidence - _TIMELINE_LINES >= _LIST_LINES else 0
-        rows = body - evidence - timeline
+        evidence = min(_EVIDENCE_LINES, height - _LIST_LINES) if height - _LIST_LINES >= 3 else 0
+        timeline = _TIMELINE_LINES if height - evidence - _TIMELINE_LINES >= _LIST_LINES else 0
+        rows = height - evidence - timeline
         stalls = self._listed(scene)
         chosen = self._chosen(stalls)
         self._arrange(rows, timeline, evidence)
-        self.query_one(Notice).draw(scene.view.notice, notice, width, glyphs, palette)
         following = self._selected is None and self._order == ORDERS[0]
         listing = ListLook(chosen.id if chosen else None, following, self._order, self.filter, len(scene.view.stalls))
         self.query_one(StallList).draw(scene, stalls, listing, width, rows, glyphs, palette)
         self.query_one(Timeline).draw(scene, stalls, chosen, width, timeline, glyphs, palette)
         self.query_one(Evidence).draw(scene, chosen, width, evidence, glyphs, palette)
-        look = HeaderLook(self.meshtop.choices.paths(scene), self.meshtop.frozen_at)
-        self.query_one(Header).draw(scene, look, width, glyphs, palette)
-        self.query_one(Footer).draw(scene, keys.hints("stalls", self.meshtop.key_table), width, glyphs, palette)
 
     @property
     def _order(self) -> str:
