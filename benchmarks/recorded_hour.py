@@ -301,6 +301,7 @@ def _glanced(reader: RecordingReader, at: float) -> float:
     source.send(Playback(at=at))
     view = source.view()
     took_ms = 1000 * (time.monotonic() - started)
+    source._known.close()  # it is never run
     assert view.past
     assert view.snapshot.links
     return took_ms

@@ -192,7 +192,8 @@ async def test_before_it_is_read_through_a_seek_shows_what_a_screen_showed(glanc
         assert shown.snapshot.links == straight(reader, at).links
         for elsewhere in (at - 1, at + _GLANCE_S + 1):
             replay.send(Playback(at=elsewhere))
-            assert not replay.view().snapshot.nodes or not replay.view().past
+            assert not replay.view().past
+        replay._known.close()  # it was never run
 
 
 async def test_then_the_engine_is_there_and_has_learnt_nothing_from_it(glanced: Path, recording: Path) -> None:

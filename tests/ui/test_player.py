@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from scripted_mesh import scripted_view
 
@@ -9,7 +10,9 @@ from meshtop.engine.snapshot import PlaybackStop, PlaybackView, RecordingView, V
 from meshtop.model import Command, Playback
 from meshtop.ui import glyphs, theme
 from meshtop.ui.player import Player
+from meshtop.ui.scene import Scene
 from meshtop.ui.widgets.footer import recording_line
+from meshtop.ui.widgets.header import HeaderLook, clock_text, live_line
 from meshtop.ui.widgets.time_bar import time_bar
 
 STOPS = (
@@ -115,3 +118,13 @@ def test_the_footer_says_what_is_recorded_or_why_not() -> None:
     ended = RecordingView(path="push.mtr", size_bytes=1, since=0.0, failure="No space left on device")
     assert "REC ended: No space left" in recording_line(ended, 80, glyphs.UNICODE, PALETTE).strip(60).text
     assert recording_line(None, 80, glyphs.UNICODE, PALETTE).width == 0
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_what_is_shown_until_a_time_is_read_says_its_own_time(width: int) -> None:
+    view = msgspec.structs.replace(scripted_view(1), past=True, replay=True, playback=state(1300.0, seeking=True))
+    line = live_line(Scene(view, 0.0, 1.0), HeaderLook(paths=()), width, glyphs.UNICODE, PALETTE)
+    text = line.strip(line.width).text
+    assert text.startswith(f" AS OF {clock_text(view.at)}")
+    assert text.rstrip().endswith("…")
+    assert "live" not in text
