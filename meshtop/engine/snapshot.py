@@ -241,6 +241,7 @@ class FindingView(Value, frozen=True, kw_only=True):
     path: PathName | None = None
     node: NodeName | None = None
     since: str
+    until: str | None = None  # when it was closed
     summary: str
     evidence: tuple[Evidence, ...] = ()
     against: tuple[Evidence, ...] = ()

@@ -131,9 +131,7 @@ class Findings:
             return
         if now - held.seen_at >= CLOSES_AFTER_S:
             del self._held[subject]
-            event = _event(held, now, "closed")
-            self._closed.appendleft(_view(held))
-            yield event
+            yield self._close(held, now)
 
     def drop(self, subjects: Iterable[Subject], now: float) -> list[FindingEvent]:
         """These are told as part of another finding from now on."""
@@ -142,9 +140,13 @@ class Findings:
         for subject in subjects:
             held = self._held.pop(subject, None)
             if held is not None and held.id is not None:
-                events.append(_event(held, now, "closed"))
-                self._closed.appendleft(_view(held))
+                events.append(self._close(held, now))
         return events
+
+    def _close(self, held: _Held, now: float) -> FindingEvent:
+        view = msgspec.structs.replace(_view(held), until=rfc3339(now))
+        self._closed.appendleft(view)
+        return _event(view, now, "closed")
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -197,8 +199,8 @@ def _view(held: _Held) -> FindingView:
 def _told(held: _Held, now: float, phase: Literal["open", "changed"]) -> FindingEvent:
     held.changed_at = now
     held.told = (held.candidate.severity, held.confidence)
-    return _event(held, now, phase)
+    return _event(_view(held), now, phase)
 
 
-def _event(held: _Held, now: float, phase: Literal["open", "changed", "closed"]) -> FindingEvent:
-    return FindingEvent(at=rfc3339(now), phase=phase, **msgspec.structs.asdict(_view(held)))
+def _event(view: FindingView, now: float, phase: Literal["open", "changed", "closed"]) -> FindingEvent:
+    return FindingEvent(at=rfc3339(now), phase=phase, **msgspec.structs.asdict(view))

@@ -150,10 +150,15 @@ class FindingPanel:
         if finding.against:
             body += [Line(), *self._evidence("Speaks against it", finding.against, width)]
         title = Line().add(self.glyphs.fit(finding.code, max(width - 30, 8)).rstrip(), palette.title)
-        age = format_age(max(self.scene.now_s - utc(finding.since), 0.0))
-        told = f" · {finding.severity} · for {age}" if standing else f" · was {finding.severity} · closed"
+        told = f" · {finding.severity} · for {self._ago(finding.since)}"
+        if not standing:
+            told = f" · was {finding.severity} · closed"
+            told += f" {self._ago(finding.until)} ago" if finding.until is not None else ""
         title.add(self.glyphs.text(told), palette.dim)
         return self._panel(title, body, width, height)
+
+    def _ago(self, at: str) -> str:
+        return format_age(max(self.scene.now_s - utc(at), 0.0))
 
     def _evidence(self, heading: str, facts: Sequence[Evidence], width: int) -> list[Line]:
         glyphs, palette = self.glyphs, self.palette

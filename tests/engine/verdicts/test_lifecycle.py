@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meshtop.engine.timeseries import rfc3339
 from meshtop.engine.verdicts.lifecycle import CLOSES_AFTER_S, OPENS_AFTER_S, Candidate, Findings, Subject
 
 LINK = Subject("loss", "e", "a", "vpn")
@@ -28,6 +29,7 @@ def test_it_opens_once_it_has_been_likely_for_a_while_and_closes_once_it_has_bee
     assert over(findings, range(10, 30)) == [(9 + int(CLOSES_AFTER_S), "closed")]
     assert findings.open == ()
     assert [f.id for f in findings.closed] == ["f1"]
+    assert [f.until for f in findings.closed] == [rfc3339(9 + CLOSES_AFTER_S)]
 
 
 def test_a_gap_that_is_shorter_than_the_hold_is_not_seen() -> None:
