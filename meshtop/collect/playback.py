@@ -285,7 +285,8 @@ class Replay:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            # Not wait(): it also waits for the end of the pipe, which is never read while the pipe is held back.
+            await process.communicate()
 
     async def _watch_own_cost(self) -> None:
         own = psutil.Process()

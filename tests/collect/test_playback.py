@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from meshtop.collect.fold import Fold, Reel
 from meshtop.collect.playback import _GLANCE_S, Replay
-from meshtop.collect.scan import Stops
+from meshtop.collect.scan import LENGTH, Stops, Told
 from meshtop.engine.past import Archive
 from meshtop.engine.snapshot import PlaybackView, Snapshot
 from meshtop.model import AddMark, Mark, Playback, SetInterval
@@ -204,3 +207,35 @@ async def test_then_the_engine_is_there_and_has_learnt_nothing_from_it(glanced: 
             assert (view.past, view.at) == (False, at)
             assert view.snapshot == straight(original, at)
         assert straight(reader, reader.last_at) == straight(original, original.last_at)
+
+
+async def test_it_ends_while_more_was_read_through_than_could_be_taken_up(
+    recording: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As when the terminal is closed during a seek: the reading process is held back, and its pipe is full."""
+    data = msgspec.msgpack.encode(Told(until=1.0, stops=(), view=bytes(1 << 20)))
+    (tmp_path / "told").write_bytes(5 * (LENGTH.pack(len(data)) + data))
+    spawn, spawned = asyncio.create_subprocess_exec, asyncio.Event()
+    processes: list[asyncio.subprocess.Process] = []
+
+    async def talkative(*_: object, **options: Any) -> asyncio.subprocess.Process:
+        code = "import shutil, sys; shutil.copyfileobj(open(sys.argv[1], 'rb'), sys.stdout.buffer)"
+        processes.append(await spawn(sys.executable, "-c", code, str(tmp_path / "told"), **options))
+        spawned.set()
+        return processes[0]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", talkative)
+    with RecordingReader(recording) as reader:
+        replay = Replay(reader)
+        async with replay._known_in_use, asyncio.timeout(PATIENCE_S):
+            task = asyncio.create_task(replay._read_through())
+            await spawned.wait()
+            stdout = processes[0].stdout
+            assert stdout is not None
+            while not stdout._paused:  # type: ignore[attr-defined]  # noqa: ASYNC110 -- asyncio has no event for it
+                await asyncio.sleep(0.01)
+            task.cancel()
+            await asyncio.wait({task})
+        replay._known.close()
+        assert task.cancelled()
+        assert processes[0].returncode is not None
