@@ -235,7 +235,7 @@ class Lab:
 
     def _end_tunnels(self) -> None:
         ends = {role: ref for role, ref in self.record.processes.items() if role.startswith(overlay.ROLE)}
-        end_processes(list(ends.values()))
+        end_processes([*ends.values(), *overlay.all_processes(self.plan)])
 
         def without(latest: LabRecord) -> LabRecord:
             kept = {role: ref for role, ref in latest.processes.items() if ends.get(role) != ref}

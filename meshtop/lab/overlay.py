@@ -13,13 +13,14 @@ from typing import NamedTuple
 import msgspec
 
 from meshtop.lab.control import RoundTrip
-from meshtop.lab.netns import LabError, run
+from meshtop.lab.netns import LabError, namespace_pids, run
 from meshtop.lab.plan import HUB, OUTER_PORT, PUBLIC, VPN, VPN_MTU, LabPlan
-from meshtop.lab.registry import LabRecord, cpu_seconds
+from meshtop.lab.registry import LabRecord, ProcessRef, cpu_seconds, process_start
 from meshtop.lab.tunnel import Kind, parse_kind
 
 DIRECT = "direct"
 OVERLAYS = (DIRECT, "udp", "tcp1", "striped:N")
+_MODULE = "meshtop.lab.tunnel"
 ROLE = "tunnel:"  # and the node: a tunnel process in a lab's record
 
 
@@ -46,7 +47,7 @@ def tunnel_argv(plan: LabPlan, node: str, overlay: str) -> list[str]:
     """The command line of a node's end, but for the number of the descriptor on which it says that it is ready."""
     return [
         *("ip", "netns", "exec", plan.namespace(node)),
-        *(sys.executable, "-m", "meshtop.lab.tunnel", "hub" if node == HUB else "client"),
+        *(sys.executable, "-m", _MODULE, "hub" if node == HUB else "client"),
         *("--tun", "vpn0", "--inner", plan.address(VPN, node)),
         *("--at", f"{plan.address(PUBLIC, HUB)}:{OUTER_PORT}", "--kind", overlay, "--ready-fd"),
     ]
@@ -77,6 +78,25 @@ def tunnel_processes(record: LabRecord, plan: LabPlan) -> list[TunnelProcess]:
         alive = ref is not None and ref.alive()
         cpu_s = cpu_seconds(ref.pid) if ref is not None and alive else None
         found.append(TunnelProcess(role.removeprefix(ROLE), ref.pid if ref else None, alive, cpu_s))
+    return found
+
+
+def all_processes(plan: LabPlan) -> list[ProcessRef]:
+    """Tunnels that run in this lab, those too that were started but not yet recorded when their starter was killed.
+    They are in its namespaces, or on their way there by ``ip netns exec NAMESPACE``."""
+    names = {plan.namespace(role.removeprefix(ROLE)) for role in tunnel_roles(plan)}
+    inside = {pid for name in names for pid in namespace_pids(name)}
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+        except OSError:
+            continue
+        if _MODULE in words and (int(entry.name) in inside or not names.isdisjoint(words)):
+            start = process_start(int(entry.name))
+            found += [ProcessRef(pid=int(entry.name), start=start)] if start is not None else []
     return found
 
 
