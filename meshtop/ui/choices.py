@@ -56,11 +56,19 @@ class Choices:
             self.all_paths = True
 
     def settle(self, scene: Scene) -> None:
-        """Before the operator chose a pair, the worst one is chosen, else the first. One that is in trouble is kept as
-        long as it is: what is looked at does not change from under who reads it."""
+        """Before the operator chose a pair, that of the gravest finding is chosen, else the one in the worst state,
+        else the first. One of which something is found, or that is in trouble, is kept as long as it is: what is
+        looked at does not change from under who reads it."""
         names = [node.name for node in scene.view.mesh.nodes]
         known = self.pair is not None and set(self.pair) <= set(names)
-        if known and (self.picked or scene.view.past or self._in_trouble(scene)):
+        if known and (self.picked or scene.view.past):
+            return
+        found = [(one.src, one.dst) for one in scene.view.snapshot.findings if one.severity != "info"]
+        sick = [(src, dst) for src, dst in found if src is not None and dst is not None]
+        if sick:
+            self.pair = self.pair if self.pair in sick else sick[0]
+            return
+        if known and self._in_trouble(scene):
             return
         worst = scene.worst_first[0] if scene.worst_first else None
         if worst is not None and worst.state in TROUBLE:
