@@ -112,7 +112,8 @@ async def clears(run) -> None:
 
 
 async def asks(run) -> None:
-    run.app.choices.pair, run.app.choices.path = ("b", "c"), "public"
+    run.app.choices.pick("b", "c")
+    run.app.choices.path = "public"
     await run.press("b")
     form = run.app.screen.form
     assert (form.src, form.dst, form.path) == ("b", "c", "public")
