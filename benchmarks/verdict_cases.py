@@ -34,6 +34,9 @@ class Case(NamedTuple):
     nat: tuple[str, ...] = ()
     named: bool = True
     late: bool = False
+    congestion: str = "cubic"
+    interval_s: float | None = None
+    nodes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -61,6 +64,9 @@ def case(name: str, seed: int) -> Case:
             nat=extra.nat,
             named=extra.named,
             late=extra.late,
+            congestion=extra.congestion,
+            interval_s=extra.interval_s,
+            nodes=extra.nodes,
         )
     made = Case(Scenario.load(name), seed, SICK.get(name, USUALLY_SICK), once=name == "node-down")
     return made if seed % 2 else _varied(made)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +13,8 @@ from meshtop.lab.scenario import Codes, Endpoint, FaultAt, Scenario, Traffic, na
 class Extra(NamedTuple):
     """``sick`` as in ``verdict_cases.Case``; ``nat``: sites that nobody can dial on the public network; ``named``:
     whether the configuration names the tunnel's ports; ``ground``: what is in force before anybody watches.
-    ``late``: nobody watches before the trouble is there."""
+    ``late``: nobody watches before the trouble is there. ``congestion``: what all senders use. ``interval_s``: how
+    often the nodes are asked. ``nodes``: those that are watched; empty for all."""
 
     scenario: Scenario
     sick: tuple[str, ...] = ()
@@ -22,6 +23,9 @@ class Extra(NamedTuple):
     ground: tuple[FaultAt, ...] = ()
     late: bool = False
     once: bool = False
+    congestion: str = "cubic"
+    interval_s: float | None = None
+    nodes: tuple[str, ...] = ()
 
 
 def _store(on: str, path: str = "vpn") -> Traffic:
@@ -79,6 +83,15 @@ def _late(name: str) -> Extra:
     return Extra(scenario, SICK.get(name, USUALLY_SICK), late=True, once=name == "node-down")
 
 
+def _otherwise(name: str) -> Iterator[Extra]:
+    """The same trouble with senders that do not wait for loss, seen five times a second, and by three nodes alone."""
+    scenario, sick, once = Scenario.load(name), SICK.get(name, USUALLY_SICK), name == "node-down"
+    yield Extra(_renamed(scenario, f"{name}-bbr"), sick, once=once, congestion="bbr")
+    yield Extra(_renamed(scenario, f"{name}-fast"), sick, once=once, interval_s=0.2)
+    third = "d" if name == "node-down" else "b" if name == "tcp-over-tcp" else "c"
+    yield Extra(_renamed(scenario, f"{name}-three"), sick, once=once, nodes=("a", third, "e"))
+
+
 def extras() -> dict[str, Extra]:
     """By name."""
     bulk = (_store("a"), _store("c"), _copies("e", "a", 4), _copies("d", "c", 3))
@@ -132,6 +145,7 @@ def extras() -> dict[str, Extra]:
         Extra(_renamed(miku, "miku-unnamed"), sick=("e", "a"), named=False),
         Extra(_renamed(miku, "miku-nat"), sick=("e", "a"), nat=("d", "e")),
         *(_late(name) for name in names() if name not in _NOT_LATE),
+        *(each for name in names() for each in _otherwise(name)),
     ]
     return {each.scenario.name: each for each in found}
 

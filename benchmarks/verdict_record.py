@@ -67,7 +67,7 @@ async def record(case: Case, folder: Path) -> Run:
     live: list[FindingEvent] = []
     failures: list[str] = []
     try:
-        async with _lab(f"verdicts-{case.name}-{case.seed}", place, case.seed, case.nat) as lab:
+        async with _lab(f"verdicts-{case.name}-{case.seed}", place, case) as lab:
             for fault in case.ground:
                 await asyncio.to_thread(lab.fault, fault.target, fault.kind, fault.value)
             monitor = compose.watch(_settings(lab, case), growing)
@@ -126,10 +126,15 @@ async def _wait(lab: Lab, seconds: float) -> tuple[float, float | None]:
 
 def _settings(lab: Lab, case: Case) -> config.MeshConfig:
     settings = config.load(lab.config_path)
-    if case.named:
-        return settings
-    paths = tuple(msgspec.structs.replace(path, outer_ports=()) for path in settings.mesh.paths)
-    return msgspec.structs.replace(settings, mesh=msgspec.structs.replace(settings.mesh, paths=paths))
+    mesh = settings.mesh
+    if not case.named:
+        paths = tuple(msgspec.structs.replace(path, outer_ports=()) for path in mesh.paths)
+        mesh = msgspec.structs.replace(mesh, paths=paths)
+    if case.nodes:
+        mesh = msgspec.structs.replace(mesh, nodes=tuple(node for node in mesh.nodes if node.name in case.nodes))
+    if case.interval_s is not None:
+        mesh = msgspec.structs.replace(mesh, interval_s=case.interval_s)
+    return msgspec.structs.replace(settings, mesh=mesh)
 
 
 def _keep(event: StreamEvent, findings: list[FindingEvent]) -> None:
@@ -143,9 +148,10 @@ def _failed(text: str, failures: list[str]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _lab(name: str, folder: Path, seed: int, nat: tuple[str, ...]) -> AsyncIterator[Lab]:
+async def _lab(name: str, folder: Path, case: Case) -> AsyncIterator[Lab]:
     """Down again also when it is interrupted while it comes up."""
-    coming = asyncio.create_task(asyncio.to_thread(Lab.up, name, folder, seed=seed, nat=nat))
+    up = asyncio.to_thread(Lab.up, name, folder, seed=case.seed, nat=case.nat, congestion=case.congestion)
+    coming = asyncio.create_task(up)
     try:
         yield await asyncio.shield(coming)
     finally:

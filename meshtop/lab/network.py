@@ -65,16 +65,18 @@ class Lab:
         nat: Sequence[str] = (),
         truth: bool = False,
         seed: int = 1,
+        congestion: str = CONGESTION,
     ) -> Self:
         """Make a lab and wait until all of it answers. Raises LabError; nothing is then left.
 
         Nobody can open connections to the sites ``nat`` on the public network. With ``truth`` the WAN notes what it
-        does to packets from the beginning, in ``wan_log_path``. Labs of one ``seed`` have the same chances of loss."""
+        does to packets from the beginning, in ``wan_log_path``. Labs of one ``seed`` have the same chances of loss.
+        ``congestion`` is what the nodes' connections use, where the machine has it."""
         _check(name, sshd, overlay, nat)
         record = registry.claim(name, directory, process_ref(os.getpid()))
         lab = cls(record)
         try:
-            lab._build(sshd, overlay, tuple(sorted(set(nat))), truth=truth, seed=seed)
+            lab._build(sshd, overlay, tuple(sorted(set(nat))), truth=truth, seed=seed, congestion=congestion)
         except BaseException:  # an interruption too leaves nothing
             lab.down()
             raise
@@ -108,9 +110,8 @@ class Lab:
     ) -> None:
         await asyncio.to_thread(self.down)
 
-    def _build(self, sshd: str, carrier: str, nat: tuple[str, ...], *, truth: bool, seed: int) -> None:
-        available = congestion_available()
-        congestion = CONGESTION if CONGESTION in available else ""
+    def _build(self, sshd: str, carrier: str, nat: tuple[str, ...], *, truth: bool, seed: int, congestion: str) -> None:
+        congestion = congestion if congestion in congestion_available() else ""
         self._change(sshd=sshd, nat=nat, congestion=congestion)
         self.plan = LabPlan(index=self.record.index, nat=nat, seed=seed)
         files.prepare(self.dir)
