@@ -45,9 +45,10 @@ passes() {
   said=$(ping -n -M do -c 3 -i 0.2 -W 1 -s $payload "$1" 2>&1)
 }
 
-# The MTU that the last words spoke of, in $told: "Frag needed and DF set (mtu = 1300)", "message too long, mtu=1300".
+# The MTU that the last words spoke of, in $told: "Frag needed and DF set (mtu = 1300)", "message too long, mtu=1300",
+# over IPv6 "Packet too big: mtu=1300" and "message too long, mtu: 1300".
 told_mtu() {
-  told=${said##*mtu[ =]}
+  told=${said##*mtu[ =:]}
   [ "$told" = "$said" ] && told=
   told=${told#[ =]}
   told=${told#[ =]}

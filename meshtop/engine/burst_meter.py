@@ -94,6 +94,7 @@ class Meter:
         self._attribution = attribution
         self._services = services
         self._sockets: dict[SocketId, Metered] = {}
+        self._own_version = attribution.own.version
         self._frames: deque[float] = deque(maxlen=_MOST_READINGS)
         self._pruned_at = 0.0
         self.first_at: float | None = None
@@ -101,6 +102,9 @@ class Meter:
 
     def take(self, changes: SocketChanges, at: float) -> None:
         """One frame's sockets. Late ones are put where they belong."""
+        if self._own_version != self._attribution.own.version:
+            self._own_version = self._attribution.own.version
+            self._sockets = {id_: each for id_, each in self._sockets.items() if not self._is_apart(id_)}
         gone = set(changes.gone)
         listed = {reading.id for reading in changes.changed if reading.state not in WITHOUT_INFO}
         for reading in changes.changed:

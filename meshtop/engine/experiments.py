@@ -284,7 +284,7 @@ def _said_sweep(figures: Figures) -> str | None:
         return None
     if vanish is not None:
         return f"packets of up to {pmtu:.0f} bytes pass, larger ones vanish without a word: a black hole"
-    where = "as the interface has it" if local == pmtu else "and larger ones are refused with a message"
+    where = "which is all that the sender takes" if local == pmtu else "and larger ones are refused with a message"
     return f"packets of up to {pmtu:.0f} bytes pass, {where}"
 
 
