@@ -39,7 +39,9 @@ _AN_OVERLAY = 2
 def use_of(interface: Interface, survey: NodeSurvey) -> Use:
     if interface.kind in ("loopback", "dummy", "ifb", "vrf") or not interface.up:
         return "nothing"
-    if _CONTAINERS.match(interface.name) or interface.kind == "veth":
+    # A machine that is a container itself has its own line on one.
+    of_a_container = interface.kind == "veth" and interface.name not in survey.default_devices
+    if _CONTAINERS.match(interface.name) or of_a_container:
         return "containers"
     if interface.kind == "bridge" and _bridges_a_tunnel(interface, survey):
         return "overlay"

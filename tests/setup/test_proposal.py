@@ -115,6 +115,12 @@ def test_what_an_interface_is_for(name: str, kind: str, use: str) -> None:
     assert use_of(interface(name, kind), NodeSurvey()) == use
 
 
+def test_the_line_of_a_container_is_an_underlay() -> None:
+    line = interface("eth0", "veth", "10.0.3.7/24")
+    assert use_of(line, NodeSurvey(default_devices=("eth0",))) == "underlay"
+    assert use_of(line, NodeSurvey(default_devices=("eth1",))) == "containers"
+
+
 def test_a_bridge_is_an_overlay_if_only_a_tunnel_is_in_it() -> None:
     bridge = interface("br0", "bridge", "10.10.10.1/24")
     tap = interface("tap_soft", "tap", master="br0")
