@@ -157,7 +157,7 @@ def test_headless_commands_never_load_textual(command: str, tmp_path: Path) -> N
     loaded = loaded_by(run_cli("-c", str(file), command, "--for", "100ms"))
     assert "meshtop.collect.collector" in loaded
     assert "asyncssh" in loaded
-    assert not {name for name in loaded if name.split(".")[0] in ("textual", "rich")}
+    assert not {name for name in loaded if name.split(".")[0] in ("textual", "rich", "iperf3")}
 
 
 @pytest.mark.parametrize("module", ["meshtop.model", "meshtop.units"])

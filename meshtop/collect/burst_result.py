@@ -1,13 +1,32 @@
-"""What iperf3 said, as a burst's record has it; and its failures in plain words, with what to do."""
+"""What iperf3 said, as a burst's record has it; and its failures in plain words, with what to do.
+
+The PyPI package iperf3 reads the sums of a document (its TestResult). It wants a whole one: what is not is looked at
+first by :mod:`meshtop.parse.iperf3`. Importing it loads ctypes, so that is left until there is a result.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from meshtop.burst import BurstInterval, BurstPlan, BurstRequest, BurstStream
 from meshtop.collect.reaped import Reaped
-from meshtop.parse.iperf3 import Interval, Result, StreamInterval, Total, error_text, parse_text_interval
+from meshtop.parse.iperf3 import (
+    Document,
+    Interval,
+    count,
+    error_of,
+    error_text,
+    intervals_of,
+    number,
+    one_way,
+    parse_text_interval,
+    table,
+)
+
+# What TestResult raises where a part is missing, or is of another type than iperf3 writes.
+_NOT_WHOLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Explained(NamedTuple):
@@ -15,57 +34,103 @@ class Explained(NamedTuple):
     cure: str
 
 
-def outcome(result: Result, plan: BurstPlan) -> dict[str, Any]:
+def is_whole(document: Document) -> bool:
+    """Whether the test came to its end, with sums of both ends."""
+    return error_of(document) is None and _test_result(one_way(document)) is not None
+
+
+def outcome(document: Document, plan: BurstPlan) -> dict[str, Any]:
     """The record's figures. iperf3's direction is that which was asked for, but for both ways from the other end."""
-    swapped = plan.request.bidir and plan.turned
-    first, other = (result.sent, result.received), (result.other_sent, result.other_received)
-    if swapped:
-        first, other = other, first
-    figures = _figures(*first)
-    return {**figures, "other": _figures(*other) if plan.request.bidir else None}
+    figures = _figures(document, plan, other=_swapped(plan))
+    return {**figures, "other": _figures(document, plan, other=not _swapped(plan)) if plan.request.bidir else None}
 
 
-def _figures(sent: Total | None, received: Total | None) -> dict[str, Any]:
-    return {
-        "sent_bytes": sent.bytes if sent else None,
-        "received_bytes": received.bytes if received else None,
-        "sender_bps": sent.rate_bps if sent else None,
-        "receiver_bps": received.rate_bps if received else None,
-        "retransmits": sent.retransmits if sent else None,
-        "lost_pct": received.lost_pct if received else None,
-        "jitter_ms": received.jitter_ms if received else None,
+def _swapped(plan: BurstPlan) -> bool:
+    return plan.request.bidir and plan.turned
+
+
+def _figures(document: Document, plan: BurstPlan, *, other: bool) -> dict[str, Any]:
+    """Of one direction of a client's document; None for all that is not known."""
+    way = one_way(document, other=other)
+    test = _test_result(way)
+    if test is None:
+        return dict.fromkeys(_FIGURES)
+    sent, received = _udp(test, way) if test.protocol == "UDP" else _tcp(test)
+    if error_of(document) is not None:  # then the ends did not tell each other, and 0 stands for what is not known
+        client_sends = other if plan.server_sends else not other
+        sent, received = (sent, {}) if client_sends else ({}, received)
+    return {**dict.fromkeys(_FIGURES), **sent, **received}
+
+
+_FIGURES = ("sent_bytes", "received_bytes", "sender_bps", "receiver_bps", "retransmits", "lost_pct", "jitter_ms")
+
+
+def _test_result(way: Document) -> Any:
+    """The package's reading; None for what is not whole."""
+    from iperf3 import TestResult
+
+    try:
+        return TestResult(json.dumps(way))
+    except _NOT_WHOLE:
+        return None
+
+
+def _tcp(test: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    sent = {
+        "sent_bytes": count(test.sent_bytes),
+        "sender_bps": number(test.sent_bps),
+        "retransmits": count(test.retransmits),
+    }
+    return sent, {"received_bytes": count(test.received_bytes), "receiver_bps": number(test.received_bps)}
+
+
+def _udp(test: Any, way: Document) -> tuple[dict[str, Any], dict[str, Any]]:
+    """TestResult has the bytes and the rate of who sent, the losses and the jitter of who received, in all versions,
+    with -R too. What arrived is told from 3.10 on; before, it is what was not lost, over the receiver's time."""
+    sent = {"sent_bytes": count(test.bytes), "sender_bps": number(test.bps)}
+    packets, lost, seconds = number(test.packets), number(test.lost_packets), number(test.seconds)
+    if not packets or lost is None:
+        return sent, {}
+    arrived = table(table(way, "end"), "sum_received")
+    received_bytes, receiver_bps = count(arrived.get("bytes")), number(arrived.get("bits_per_second"))
+    if not arrived and sent["sent_bytes"] is not None:
+        received_bytes = round(sent["sent_bytes"] * max(0.0, 1 - lost / packets))
+        receiver_bps = 8 * received_bytes / seconds if seconds else None
+    return sent, {
+        "received_bytes": received_bytes,
+        "receiver_bps": receiver_bps,
+        "lost_pct": number(test.lost_percent),
+        "jitter_ms": number(test.jitter_ms),
     }
 
 
-def intervals(result: Result, plan: BurstPlan) -> tuple[BurstInterval, ...]:
-    ports = dict(zip((total.socket for total in result.stream_totals), result.local_ports, strict=False))
-    return tuple(live_interval(each, plan, ports) for each in result.intervals)
+def intervals(document: Document, plan: BurstPlan) -> tuple[BurstInterval, ...]:
+    return tuple(live_interval(each, plan) for each in intervals_of(document))
 
 
-def live_interval(interval: Interval, plan: BurstPlan, ports: dict[int | None, int] | None = None) -> BurstInterval:
+def live_interval(interval: Interval, plan: BurstPlan) -> BurstInterval:
     """One interval of the direction that was asked for."""
-    swapped = plan.request.bidir and plan.turned
-    total = interval.other or interval.total if swapped else interval.total
+    swapped = _swapped(plan)
+    way = interval.other or interval.way if swapped else interval.way
     streams = interval.streams
     if plan.request.bidir:
         streams = tuple(stream for stream in streams if stream.sender is not swapped)
     return BurstInterval(
         t=round(interval.end_s, 3),
-        bps=total.rate_bps,
-        retransmits=total.retransmits,
+        bps=way.bps,
+        retransmits=way.retransmits,
         rtt_ms=_mean([stream.rtt_ms for stream in streams]),
         cwnd_bytes=_sum([stream.cwnd_bytes for stream in streams]),
-        streams=tuple(_stream(stream, ports or {}) for stream in streams),
-    )
-
-
-def _stream(stream: StreamInterval, ports: dict[int | None, int]) -> BurstStream:
-    return BurstStream(
-        port=ports.get(stream.socket),
-        bps=stream.total.rate_bps,
-        retransmits=stream.total.retransmits,
-        rtt_ms=stream.rtt_ms,
-        cwnd_bytes=stream.cwnd_bytes,
+        streams=tuple(
+            BurstStream(
+                port=each.port,
+                bps=each.bps,
+                retransmits=each.retransmits,
+                rtt_ms=each.rtt_ms,
+                cwnd_bytes=each.cwnd_bytes,
+            )
+            for each in streams
+        ),
     )
 
 
@@ -84,7 +149,7 @@ def text_interval(line: str, request: BurstRequest) -> BurstInterval | None:
     found = parse_text_interval(line, udp=request.udp)
     if found is None or found.final is not None or (found.stream is not None) is (request.streams > 1):
         return None
-    return BurstInterval(t=found.end_s, bps=found.total.rate_bps, retransmits=found.total.retransmits)
+    return BurstInterval(t=found.end_s, bps=found.way.bps, retransmits=found.way.retransmits)
 
 
 def explain(

@@ -14,14 +14,22 @@ from typing import Literal
 import msgspec
 
 from meshtop.burst import BurstPlan, BurstRaw, BurstRecord
-from meshtop.collect.burst_result import Explained, explain, intervals, live_interval, outcome, text_interval
+from meshtop.collect.burst_result import (
+    Explained,
+    explain,
+    intervals,
+    is_whole,
+    live_interval,
+    outcome,
+    text_interval,
+)
 from meshtop.collect.clock import Clock
 from meshtop.collect.reaped import Order, Reaped, close_all
 from meshtop.engine.bursts import BurstCourse, BurstStep, queued
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import NodeName
 from meshtop.parse.errors import ParseError
-from meshtop.parse.iperf3 import Interval, Result, StreamAssembler, decode, listening_port, result_of
+from meshtop.parse.iperf3 import Document, Interval, StreamAssembler, decode, error_of, listening_port
 from meshtop.parse.text import clean_bytes
 from meshtop.transport.base import Session, TransportFault
 
@@ -217,9 +225,9 @@ class BurstRun:
         await self._end_both()
         self._check(self._client, client)
         self._check(self._server, server)
-        result = self._result()
-        if result is None or not result.complete or result.error is not None:
-            raise _Failure(self._explain(self._client, result.error if result else None))
+        document = self._document()
+        if not is_whole(document):
+            raise _Failure(self._explain(self._client, error_of(document)))
 
     async def _end_both(self) -> None:
         for end in (self._client, self._server):
@@ -322,30 +330,27 @@ class BurstRun:
     def _tool(self) -> dict[str, str]:
         return {"tool": f"iperf3 {self._client.tool}"} if self._client is not None and self._client.tool else {}
 
-    def _result(self) -> Result | None:
-        try:
-            return result_of(self._document())
-        except ParseError:
-            return None
-
-    def _document(self) -> dict[str, object]:
-        """Raises ParseError."""
+    def _document(self) -> Document:
+        """What the client has printed; nothing if that is no result of iperf3."""
         if self._streaming:
             return self._stream.document()
-        return decode(bytes(self._client.output)) if self._client is not None else {}
+        try:
+            return decode(bytes(self._client.output)) if self._client is not None else {}
+        except ParseError:
+            return {}
 
     def _collect(self) -> None:
         """Both ends' results into the record, also of what was aborted or failed half-way."""
         server = None if self._server is None else clean_lines(bytes(self._server.output))
         self._change(**self._tool())
-        result = self._result()
-        if result is None:
-            client = None if self._client is None else clean_lines(bytes(self._client.output)) or None
-            self._change(raw=BurstRaw(client=client, server=server))
-            return
-        self._change(raw=BurstRaw(client=self._document(), server=server), **outcome(result, self._plan))
-        if result.intervals:
-            self._change(intervals=intervals(result, self._plan))
+        document = self._document()
+        if document:
+            self._change(raw=BurstRaw(client=document, server=server), **outcome(document, self._plan))
+            if found := intervals(document, self._plan):
+                self._change(intervals=found)
+        else:
+            text = None if self._client is None else clean_lines(bytes(self._client.output)) or None
+            self._change(raw=BurstRaw(client=text, server=server))
 
     def _check(self, end: Reaped, following: asyncio.Task[None]) -> None:
         """Raises _Failure if that end could not be followed to its end."""

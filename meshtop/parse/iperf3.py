@@ -2,16 +2,15 @@
 
 Read: iperf3's src/iperf_api.c and iperf_locale.c, and its manual page. Exit codes are not asked: 3.12 with ``-J`` gives
 0 for a refused, a busy and a dying server; ``error`` in the document counts, and where even that is missing (3.9 says
-it on standard error alone), that ``end`` is empty. 3.7 and 3.9 repeat the key ``sum_sent`` for the other direction.
+it on standard error alone), that ``end`` is empty. 3.7 and 3.9 repeat the keys of sums for the other direction.
 
-The PyPI package's TestResult is not used here: importing it loads ctypes, select and threads, which parsers keep out
-of, and it raises KeyError for what 3.9 prints about a failure. Tests hold this decoder against it.
+Here a document is taken apart as far as the PyPI package's TestResult does not: whether it is one at all, intervals,
+streams, the second direction. TestResult itself reads the sums (``collect/burst_result.py``).
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -24,104 +23,53 @@ from meshtop.parse.text import clean, clean_bytes
 MAX_BYTES = 32 * 1024 * 1024
 MAX_LINE_BYTES = 1024 * 1024  # an interval of 128 streams has about 40 kB
 _OTHER_WAY = "_bidir_reverse"  # how iperf3 from 3.10 on names the second direction's sums
+_MOST = 1e18  # of bytes, bit/s, packets: more than any line carries
 
 _LISTENING = re.compile(r"^Server listening on (\d{1,5})\b", re.MULTILINE | re.ASCII)
 
-
-class Total(Value, frozen=True, kw_only=True):
-    """One direction over some time, as one end counted it."""
-
-    bytes: int | None = None
-    seconds: float | None = None
-    rate_bps: float | None = None
-    retransmits: int | None = None  # TCP, segments; the sender's kernel counts them
-    packets: int | None = None  # from here on UDP
-    lost_packets: int | None = None
-    lost_pct: float | None = None
-    jitter_ms: float | None = None
+Document = Mapping[str, Any]
 
 
 class StreamInterval(Value, frozen=True, kw_only=True):
     """One stream over one interval, as this end saw it. RTT and cwnd are the sender's only."""
 
-    socket: int | None
-    start_s: float
-    end_s: float
-    sender: bool | None = None
-    omitted: bool = False
-    total: Total
+    port: int | None  # this end's
+    sender: bool
+    bps: float | None
+    retransmits: int | None = None
     rtt_ms: float | None = None
-    rttvar_ms: float | None = None
     cwnd_bytes: int | None = None
-    pmtu_bytes: int | None = None
+
+
+class Way(Value, frozen=True, kw_only=True):
+    """All streams of one direction over one interval."""
+
+    bps: float | None
+    retransmits: int | None = None  # TCP, segments; the sender's kernel counts them
 
 
 class Interval(Value, frozen=True, kw_only=True):
-    """All streams over one interval. ``other`` is the second direction of a test both ways."""
+    """``other`` is the second direction of a test both ways."""
 
-    start_s: float
     end_s: float
-    omitted: bool = False
-    total: Total
-    other: Total | None = None
+    way: Way
+    other: Way | None = None
     streams: tuple[StreamInterval, ...] = ()
 
 
-class StreamTotal(Value, frozen=True, kw_only=True):
-    """One stream from its beginning to its end. ``sender``: this end sent it."""
-
-    socket: int | None
-    sender: bool | None = None
-    sent: Total | None = None
-    received: Total | None = None
-    min_rtt_ms: float | None = None
-    mean_rtt_ms: float | None = None
-    max_rtt_ms: float | None = None
-    max_cwnd_bytes: int | None = None
-
-
-class Result(Value, frozen=True, kw_only=True):
-    """One end's account of a test. ``sent`` and ``received`` are of the direction that the test was for, with -R that
-    from the server; ``other_…`` of the second one of a test both ways. ``complete``: it has sums. ``errors`` counts
-    fields that were not understood."""
-
-    version: str | None = None  # "3.12"
-    role: Literal["client", "server"]
-    protocol: str | None = None
-    reverse: bool | None = None
-    streams: int | None = None
-    local_ports: tuple[int, ...] = ()
-    mss_bytes: int | None = None
-    intervals: tuple[Interval, ...] = ()
-    sent: Total | None = None
-    received: Total | None = None
-    other_sent: Total | None = None
-    other_received: Total | None = None
-    stream_totals: tuple[StreamTotal, ...] = ()
-    congestion: str | None = None
-    complete: bool = False
-    error: str | None = None
-    errors: int = 0
-
-
 class TextInterval(Value, frozen=True, kw_only=True):
-    """A line of ``-f k`` text: bytes and cwnd have three digits only, the rate is exact to a kbit/s. ``stream`` None is
-    the sum; ``final`` says whose count a line of the closing table is."""
+    """A line of ``-f k`` text. ``stream`` None is the sum; ``final``: whose count a line of the closing table is."""
 
     stream: int | None
-    role: str | None = None  # TX-C and the like, of tests both ways
-    start_s: float
     end_s: float
-    total: Total
-    cwnd_bytes: int | None = None
-    omitted: bool = False
+    way: Way
     final: Literal["sender", "receiver"] | None = None
 
 
 class StreamStart(Value, frozen=True, kw_only=True):
-    """Connections stand; ``local_ports`` are those of the data streams."""
+    """Connections stand; ``ports`` are this end's, by iperf3's number of the stream."""
 
-    local_ports: tuple[int, ...]
+    ports: Mapping[int, int]
 
 
 class StreamEnd(Value, frozen=True, kw_only=True):
@@ -145,7 +93,14 @@ def listening_port(text: str) -> int | None:
 
 def decode(data: bytes) -> dict[str, Any]:
     """A ``-J`` document as it is, but for repeated keys: the first one stands, the next is named as later versions name
-    it. Raises ParseError."""
+    it. Raises ParseError, also for what has none of the known parts."""
+    document = _decode(data)
+    if not {"start", "intervals", "end", "error"} & document.keys():
+        raise ParseError("a result of iperf3 has start, intervals and end")
+    return document
+
+
+def _decode(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise ParseError(f"{len(data)} bytes are no result of iperf3")
     begin = data.find(b"{")  # older servers print a line or two before
@@ -160,170 +115,6 @@ def decode(data: bytes) -> dict[str, Any]:
     return document
 
 
-def parse_result(data: bytes) -> Result:
-    """The output of ``iperf3 -J``. Raises ParseError only if it is none at all."""
-    return result_of(decode(data))
-
-
-def result_of(document: Mapping[str, Any]) -> Result:
-    """A decoded ``-J`` document or a reassembled stream. Raises ParseError without any known part."""
-    if not {"start", "intervals", "end", "error"} & document.keys():
-        raise ParseError("a result of iperf3 has start, intervals and end")
-    reader = _Reader()
-    start = reader.table(document, "start")
-    setup = reader.table(start, "test_start")
-    end = reader.table(document, "end")
-    udp = reader.table(end, "sum") if "sum" in end else {}
-    sent = reader.total(end, "sum_sent") or (reader.total(end, "sum") if udp else None)
-    version = reader.word(start, "version")
-    return Result(
-        version=version.removeprefix("iperf ") if version else None,
-        role="server" if "accepted_connection" in start else "client",
-        protocol=reader.word(setup, "protocol"),
-        reverse=reader.flag(setup, "reverse"),
-        streams=reader.count(setup, "num_streams"),
-        local_ports=_ports(reader, start),
-        mss_bytes=reader.count(start, "tcp_mss") or reader.count(start, "tcp_mss_default"),
-        intervals=tuple(reader.interval(each) for each in reader.tables(document, "intervals")),
-        sent=sent,
-        received=reader.total(end, "sum_received"),
-        other_sent=reader.total(end, "sum_sent" + _OTHER_WAY),
-        other_received=reader.total(end, "sum_received" + _OTHER_WAY),
-        stream_totals=tuple(reader.stream_total(each) for each in reader.tables(end, "streams")),
-        congestion=reader.word(end, "sender_tcp_congestion"),
-        complete=sent is not None,
-        error=error_text(document["error"]) if isinstance(document.get("error"), str) else None,
-        errors=reader.errors,
-    )
-
-
-def error_text(said: str) -> str:
-    """iperf3's complaint as one clean line without its own name before it."""
-    text = clean(said, 300)
-    for prefix in ("iperf3: ", "error - "):
-        text = text.removeprefix(prefix)
-    return text
-
-
-def parse_stream_line(line: bytes) -> Live:
-    """One line of ``--json-stream``. Raises ParseError, also for events that say nothing of the test."""
-    return _live(*_event(line))
-
-
-class StreamAssembler:
-    """``--json-stream`` as it comes, in pieces of any size; never raises. ``errors`` counts lines not understood."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._skipping = False
-        self._parts: dict[str, Any] = {}
-        self._intervals: list[Any] = []
-        self.errors = 0
-
-    def feed(self, data: bytes) -> list[Live]:
-        """What these bytes complete."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        found = []
-        for line in lines:
-            if self._skipping:
-                self._skipping = False
-            elif line.strip():
-                found += self._take(line)
-        if len(self._rest) > MAX_LINE_BYTES:
-            self._rest = b""
-            if not self._skipping:
-                self.errors += 1
-            self._skipping = True
-        return found
-
-    def document(self) -> dict[str, Any]:
-        """What has come so far, in the shape of a ``-J`` document."""
-        start, end = self._parts.get("start", {}), self._parts.get("end", {})
-        rest = {key: value for key, value in self._parts.items() if key not in ("start", "end")}
-        return {"start": start, "intervals": list(self._intervals), "end": end, **rest}
-
-    def result(self) -> Result:
-        """Of what has come so far."""
-        return result_of(self.document())
-
-    def _take(self, line: bytes) -> list[Live]:
-        try:
-            name, data = _event(line)
-            live = _live(name, data)
-        except ParseError:
-            self.errors += 1
-            return []
-        if name == "interval":
-            self._intervals.append(data)
-        else:
-            self._parts[name] = data
-        return [live]
-
-
-def _event(line: bytes) -> tuple[str, Any]:
-    if len(line) > MAX_LINE_BYTES:
-        raise ParseError(f"a line of {len(line)} bytes is none of iperf3's")
-    document = decode(line)
-    if not isinstance(document.get("event"), str) or "data" not in document:
-        raise ParseError(f"no event of iperf3: {clean_bytes(line, 80)!r}")
-    return document["event"], document["data"]
-
-
-def _live(name: str, data: Any) -> Live:
-    reader = _Reader()
-    match name, data:
-        case "start", dict():
-            return StreamStart(local_ports=_ports(reader, data))
-        case "interval", dict():
-            return reader.interval(data)
-        case "end", dict():
-            return StreamEnd()
-        case "error", str():
-            return StreamError(text=error_text(data))
-    raise ParseError(f"an event that is not known: {clean(name, 40)!r}")
-
-
-_TEXT = re.compile(
-    r"\[ *(?P<id>\d{1,6}|SUM)\](?:\[(?P<role>[TR]X-[CS])\])? +(?P<start>\d{1,9}\.\d\d)-(?P<end>\d{1,9}\.\d\d) +sec"
-    r" +(?P<bytes>\d{1,12}(?:\.\d{1,3})?) (?P<unit>[KMGT]?)Bytes"
-    r" +(?P<rate>\d{1,12}(?:\.\d{1,3})?) (?P<rate_unit>[KMGT]?)bits/sec"
-    r"(?: +(?P<jitter>\d{1,9}\.\d{1,4}) ms +(?P<lost>\d{1,12})/(?P<all>\d{1,12}) \([^)]{1,24}\)"
-    r"|(?: +(?P<number>\d{1,12})(?: +(?P<cwnd>\d{1,9}(?:\.\d{1,3})?) (?P<cwnd_unit>[KMGT]?)Bytes)?)?)"
-    r"(?P<omitted> +\(omitted\))?(?: +(?P<final>sender|receiver))? *",
-    re.ASCII,
-)
-_BINARY = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-_DECIMAL = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-
-
-def parse_text_interval(line: str, *, udp: bool = False) -> TextInterval | None:
-    """A line of ``-i 1 -f k --forceflush``; None for all other lines. A number that stands alone is of datagrams with
-    ``udp``, else of retransmissions. Never raises."""
-    found = _TEXT.fullmatch(line[:400].strip())
-    if found is None:
-        return None
-    number = int(found["number"]) if found["number"] else None
-    lost, packets = found["lost"], found["all"]
-    return TextInterval(
-        stream=None if found["id"] == "SUM" else int(found["id"]),
-        role=found["role"],
-        start_s=float(found["start"]),
-        end_s=float(found["end"]),
-        total=Total(
-            bytes=round(float(found["bytes"]) * _BINARY[found["unit"]]),
-            seconds=round(float(found["end"]) - float(found["start"]), 2),
-            rate_bps=float(found["rate"]) * _DECIMAL[found["rate_unit"]],
-            retransmits=None if udp else number,
-            packets=int(packets) if packets else (number if udp else None),
-            lost_packets=int(lost) if lost else None,
-            jitter_ms=float(found["jitter"]) if found["jitter"] else None,
-        ),
-        cwnd_bytes=round(float(found["cwnd"]) * _BINARY[found["cwnd_unit"]]) if found["cwnd"] else None,
-        omitted=found["omitted"] is not None,
-        final=found["final"],  # type: ignore[arg-type]  # the pattern gives nothing else
-    )
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for key, value in pairs:
@@ -335,116 +126,165 @@ def _none(_: str) -> None:
     return None  # NaN and Infinity are no figures
 
 
-def _ports(reader: _Reader, start: Mapping[str, Any]) -> tuple[int, ...]:
-    ports = (reader.count(each, "local_port") for each in reader.tables(start, "connected"))
-    return tuple(port for port in ports if port)
+# ── Documents ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Reader:
-    """Takes fields out of decoded JSON, and counts those that are not what they should be."""
+def error_of(document: Document) -> str | None:
+    """Why the test failed or was ended early, in iperf3's words."""
+    error = document.get("error")
+    return error_text(error) if isinstance(error, str) else None
+
+
+def error_text(said: str) -> str:
+    """iperf3's complaint as one clean line without its own name before it."""
+    text = clean(said, 300)
+    for prefix in ("iperf3: ", "error - "):
+        text = text.removeprefix(prefix)
+    return text
+
+
+def intervals_of(document: Document) -> tuple[Interval, ...]:
+    ports = _ports(table(document, "start"))
+    return tuple(_interval(each, ports) for each in _tables(document, "intervals"))
+
+
+def one_way(document: Document, *, other: bool = False) -> Document:
+    """What TestResult reads of a document, with the sums of one direction under the names of the first. ``error`` stays
+    out: it would leave what came before that untold."""
+    end = table(document, "end")
+    suffix = _OTHER_WAY if other else ""
+    sums = {name: end[name + suffix] for name in ("sum", "sum_sent", "sum_received") if name + suffix in end}
+    rest = {name: value for name, value in end.items() if name != "streams" and not name.startswith("sum")}
+    return {"start": table(document, "start"), "end": {**rest, **sums}}
+
+
+def table(of: Any, key: str) -> Document:
+    """A part of a document; empty where it is missing, or something else."""
+    value = of.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def number(value: Any) -> float | None:
+    """A figure of a document; None for what is none."""
+    return value if type(value) in (int, float) and 0 <= value < _MOST else None
+
+
+def count(value: Any) -> int | None:
+    found = number(value)
+    return None if found is None else int(found)
+
+
+def _tables(of: Document, key: str) -> list[Document]:
+    value = of.get(key)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _ports(start: Document) -> dict[int, int]:
+    found = [(count(each.get("socket")), count(each.get("local_port"))) for each in _tables(start, "connected")]
+    return {socket: port for socket, port in found if socket is not None and port}
+
+
+def _interval(of: Document, ports: Mapping[int, int]) -> Interval:
+    other = table(of, "sum" + _OTHER_WAY)
+    return Interval(
+        end_s=number(table(of, "sum").get("end")) or 0.0,
+        way=_way(table(of, "sum")),
+        other=_way(other) if other else None,
+        streams=tuple(_stream(each, ports) for each in _tables(of, "streams")),
+    )
+
+
+def _way(of: Document) -> Way:
+    return Way(bps=number(of.get("bits_per_second")), retransmits=count(of.get("retransmits")))
+
+
+def _stream(of: Document, ports: Mapping[int, int]) -> StreamInterval:
+    rtt_us = number(of.get("rtt"))  # 0 stands for a time that the kernel has not measured
+    return StreamInterval(
+        port=ports.get(count(of.get("socket")) or 0),
+        sender=of.get("sender") is True,
+        bps=number(of.get("bits_per_second")),
+        retransmits=count(of.get("retransmits")),
+        rtt_ms=rtt_us / 1000 if rtt_us else None,
+        cwnd_bytes=count(of.get("snd_cwnd")),
+    )
+
+
+# ── Streams of JSON ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class StreamAssembler:
+    """``--json-stream`` as it comes, in pieces of any size; never raises. Lines not understood are passed over."""
 
     def __init__(self) -> None:
-        self.errors = 0
+        self._rest = b""
+        self._skipping = False
+        self._parts: dict[str, Any] = {"start": {}, "end": {}}
+        self._intervals: list[Any] = []
+        self._ports: Mapping[int, int] = {}
 
-    def table(self, of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        value = of.get(key, {})
-        if isinstance(value, dict):
-            return value
-        self.errors += 1
-        return {}
+    def feed(self, data: bytes) -> list[Live]:
+        """What these bytes complete."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if self._skipping and lines:
+            self._skipping = False
+            del lines[0]
+        if len(self._rest) > MAX_LINE_BYTES:
+            self._rest = b""
+            self._skipping = True
+        return [live for line in lines if line.strip() and (live := self._take(line)) is not None]
 
-    def tables(self, of: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-        value = of.get(key, [])
-        if not isinstance(value, list):
-            self.errors += 1
-            return []
-        good: list[Mapping[str, Any]] = [each for each in value if isinstance(each, dict)]
-        self.errors += len(value) - len(good)
-        return good
+    def document(self) -> dict[str, Any]:
+        """What has come so far, in the shape of a ``-J`` document."""
+        return {**self._parts, "intervals": list(self._intervals)}
 
-    def number(self, of: Mapping[str, Any], key: str) -> float | None:
-        value = of.get(key)
-        if value is None:
+    def _take(self, line: bytes) -> Live | None:
+        try:
+            event = _decode(line[: MAX_LINE_BYTES + 1])
+        except ParseError:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e18:
-            self.errors += 1
-            return None
-        return value if math.isfinite(value) else None
-
-    def count(self, of: Mapping[str, Any], key: str) -> int | None:
-        value = self.number(of, key)
-        if value is None or value >= 0:
-            return None if value is None else int(value)
-        self.errors += 1
+        name, data = event.get("event"), event.get("data")
+        match name, data:
+            case "interval", dict():
+                self._intervals.append(data)
+                return _interval(data, self._ports)
+            case "start", dict():
+                self._parts["start"] = data
+                self._ports = _ports(data)
+                return StreamStart(ports=self._ports)
+            case "end", dict():
+                self._parts["end"] = data
+                return StreamEnd()
+            case "error", str():
+                self._parts["error"] = data
+                return StreamError(text=error_text(data))
         return None
 
-    def flag(self, of: Mapping[str, Any], key: str) -> bool | None:
-        value = of.get(key)
-        return None if value is None else bool(value)
 
-    def word(self, of: Mapping[str, Any], key: str) -> str | None:
-        value = of.get(key)
-        if value is None or isinstance(value, str):
-            return clean(value, 80) if value else None
-        self.errors += 1
+# ── Text ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_TEXT = re.compile(
+    r"\[ *(?P<id>\d{1,6}|SUM)\](?:\[[RT]X-[CS]\])? +\d{1,9}\.\d\d-(?P<end>\d{1,9}\.\d\d) +sec"
+    r" +\d{1,12}(?:\.\d{1,3})? [KMGT]?Bytes +(?P<rate>\d{1,12}(?:\.\d{1,3})?) (?P<unit>[KMGT]?)bits/sec"
+    r"(?: +(?P<number>\d{1,12})(?= |$))?(?P<rest>.*)",
+    re.ASCII,
+)
+_UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+
+def parse_text_interval(line: str, *, udp: bool = False) -> TextInterval | None:
+    """A line of ``-i 1 -f k --forceflush``; None for all other lines. A number after the rate is of datagrams with
+    ``udp``, else of retransmissions. Never raises."""
+    found = _TEXT.fullmatch(line[:400].strip())
+    if found is None:
         return None
-
-    def milliseconds(self, of: Mapping[str, Any], key: str) -> float | None:
-        """Of microseconds; 0 stands for a time that the kernel has not measured."""
-        value = self.count(of, key)
-        return value / 1000 if value else None
-
-    def total(self, of: Mapping[str, Any], key: str) -> Total | None:
-        table = self.table(of, key)
-        return self.figures(table) if table else None
-
-    def figures(self, table: Mapping[str, Any]) -> Total:
-        return Total(
-            bytes=self.count(table, "bytes"),
-            seconds=self.number(table, "seconds"),
-            rate_bps=self.number(table, "bits_per_second"),
-            retransmits=self.count(table, "retransmits"),
-            packets=self.count(table, "packets"),
-            lost_packets=self.count(table, "lost_packets"),
-            lost_pct=self.number(table, "lost_percent"),
-            jitter_ms=self.number(table, "jitter_ms"),
-        )
-
-    def interval(self, table: Mapping[str, Any]) -> Interval:
-        sums = self.table(table, "sum")
-        return Interval(
-            start_s=self.number(sums, "start") or 0.0,
-            end_s=self.number(sums, "end") or 0.0,
-            omitted=bool(self.flag(sums, "omitted")),
-            total=self.figures(sums),
-            other=self.total(table, "sum" + _OTHER_WAY),
-            streams=tuple(self.stream_interval(each) for each in self.tables(table, "streams")),
-        )
-
-    def stream_interval(self, table: Mapping[str, Any]) -> StreamInterval:
-        return StreamInterval(
-            socket=self.count(table, "socket"),
-            start_s=self.number(table, "start") or 0.0,
-            end_s=self.number(table, "end") or 0.0,
-            sender=self.flag(table, "sender"),
-            omitted=bool(self.flag(table, "omitted")),
-            total=self.figures(table),
-            rtt_ms=self.milliseconds(table, "rtt"),
-            rttvar_ms=self.milliseconds(table, "rttvar"),
-            cwnd_bytes=self.count(table, "snd_cwnd"),
-            pmtu_bytes=self.count(table, "pmtu") or None,
-        )
-
-    def stream_total(self, table: Mapping[str, Any]) -> StreamTotal:
-        udp = self.table(table, "udp")
-        sender = self.table(table, "sender") or udp
-        return StreamTotal(
-            socket=self.count(sender, "socket"),
-            sender=self.flag(sender, "sender"),
-            sent=self.figures(sender) if sender else None,
-            received=self.total(table, "receiver"),
-            min_rtt_ms=self.milliseconds(sender, "min_rtt"),
-            mean_rtt_ms=self.milliseconds(sender, "mean_rtt"),
-            max_rtt_ms=self.milliseconds(sender, "max_rtt"),
-            max_cwnd_bytes=self.count(sender, "max_snd_cwnd") or None,
-        )
+    last = found["rest"].rpartition(" ")[2]
+    return TextInterval(
+        stream=None if found["id"] == "SUM" else int(found["id"]),
+        end_s=float(found["end"]),
+        way=Way(
+            bps=float(found["rate"]) * _UNITS[found["unit"]],
+            retransmits=None if udp or not found["number"] else int(found["number"]),
+        ),
+        final=last if last in ("sender", "receiver") else None,  # type: ignore[arg-type]  # of these two
+    )
