@@ -268,6 +268,36 @@ class Process(Value, frozen=True, kw_only=True):
     name: str
 
 
+class HostCpu(Value, frozen=True, kw_only=True):
+    """/proc/stat over some ten seconds up to ``at_s`` of the node's uptime, in percent of all cores; ``busiest_…`` of
+    the core that is highest in that. Without iowait and steal, which are no work of the node's."""
+
+    at_s: float
+    cores: int
+    cpu_pct: float | None = None
+    softirq_pct: float | None = None
+    steal_pct: float | None = None
+    iowait_pct: float | None = None
+    busiest_core_pct: float | None = None
+    busiest_core_softirq_pct: float | None = None
+
+
+class Qdisc(Value, frozen=True, kw_only=True):
+    """A queue discipline of ``tc -s qdisc show``; what it counts is cumulative. ``parent`` None: the device's own,
+    whose counts hold those of the ones below it. ``rate`` is what it is set to, in tc's words."""
+
+    device: str
+    kind: str
+    parent: str | None = None
+    sent_packets: int
+    dropped: int
+    overlimits: int | None = None
+    requeues: int | None = None
+    backlog_bytes: int | None = None
+    backlog_packets: int | None = None
+    rate: str | None = None
+
+
 class NodeInfo(Value, frozen=True, kw_only=True):
     """The slow beat: what a node is. Each part is None until it was seen."""
 
@@ -283,6 +313,10 @@ class NodeInfo(Value, frozen=True, kw_only=True):
     probe_cpu_s: float | None = None  # CPU seconds of the probe with all its children since it began
     ssh_socket: tuple[str, int, str, int] | None = None  # of the session itself: local, port, peer, port
     listening: tuple[int, ...] | None = None  # those of the watched ports that somebody listens on, ascending
+    host: HostCpu | None = None
+    qdiscs: tuple[Qdisc, ...] | None = None
+    qdiscs_at_s: float | None = None  # the node's uptime at which they were asked
+    qdisc_problem: str | None = None  # why they are not known; empty where they are
 
 
 class ProbeProblem(Value, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ BEGIN {
     split(OLD[i], NEW, "/")
     keep_row("g", NEW[1], NEW[2] " " NEW[3] " " NEW[4])
   }
-  seq = 0; skipped = 0; strange = 0; pings = 0; slots = 0; live = 0; unnamed = 0; credit = 0.3; credited = 0; next_identify = 0; ticking = 0; held = ""; last_slow = -1; last_key = 0; force = 1
+  seq = 0; skipped = 0; strange = 0; pings = 0; slots = 0; live = 0; unnamed = 0; credit = 0.3; credited = 0; next_identify = 0; next_host = 0; hosted = 0; ticking = 0; held = ""; last_slow = -1; last_key = 0; force = 1
 }
 
 {
@@ -380,6 +380,38 @@ function cpu_seconds(   name, path, line, sum) {
   return sum / clock_ticks
 }
 
+# Of all CPUs, and of the one that is highest, in thousandths of the time since it was last asked. A guest's time is in
+# user's already; old kernels lack the last columns.
+function host_cpu(   line, n, i, busy, cores, text, most, most_softirq) {
+  while ((getline line < "/proc/stat") > 0 && substr(line, 1, 3) == "cpu") {
+    n = split(line, NEW, " ")
+    for (i = 2; i <= 9; i++) SHARE[i] = i <= n ? NEW[i] - HAD[NEW[1], i] : 0
+    for (i = 2; i <= 9; i++) { HAD[NEW[1], i] = NEW[i]; if (SHARE[i] < 0) SHARE[i] = 0 }
+    SHARE["all"] = SHARE[2] + SHARE[3] + SHARE[4] + SHARE[5] + SHARE[6] + SHARE[7] + SHARE[8] + SHARE[9]
+    busy = share(SHARE[2] + SHARE[3] + SHARE[4] + SHARE[7] + SHARE[8])
+    if (NEW[1] == "cpu") {
+      text = " busy:" busy
+      if (n > 5) text = text " iowait:" share(SHARE[6])
+      if (n > 7) text = text " softirq:" share(SHARE[8])
+      if (n > 8) text = text " steal:" share(SHARE[9])
+    } else {
+      cores++
+      if (busy > most) most = busy
+      if (share(SHARE[8]) > most_softirq) most_softirq = share(SHARE[8])
+    }
+  }
+  close("/proc/stat")
+  if (cores && hosted++) {
+    text = "at:" int(now) " cores:" cores text " core:" most + 0
+    keep_row("i", "host", n > 7 || most_softirq ? text " core_softirq:" most_softirq + 0 : text)
+  }
+  next_host = now + (hosted > 1 ? slow_cs / 100 : 2)
+}
+
+function share(ticks) {
+  return SHARE["all"] > 0 ? int(1000 * ticks / SHARE["all"] + 0.5) : 0
+}
+
 # ── The tick ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function begin_tick(asked, interval,   name) {
@@ -410,4 +442,5 @@ function end_tick(status,   slow) {
   if (strange) put("U" strange)
   emit()
   strange = 0; skipped = 0
+  if (now >= next_host) host_cpu()
 }

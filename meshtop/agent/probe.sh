@@ -205,8 +205,38 @@ note_what_it_is() {
   done)"
 }
 
+# Queue disciplines with their counts: one on a device always, one below another only where it has dropped, as what is
+# dropped below is counted above, too. Behind a "!" why there are none.
+qdiscs() {
+  command -v tc >/dev/null || { printf '! tc: not found'; return; }
+  tc -s qdisc show </dev/null | $awk '
+    function told(name) {
+      if (name != "" && counts != "" && (top || dropped) && length(all) < 3000) all = all " " name counts rate
+    }
+    $1 == "qdisc" && $4 == "dev" {
+      told(name); seen++; counts = ""; rate = ""
+      name = $2 == "noqueue" ? "" : $5 "/" $2 "/" ($6 == "parent" ? $7 : $6)
+      top = $6 == "root" || $7 == "ffff:fff1"
+      for (i = 7; i < NF; i++) if ($i == "rate" || $i == "bandwidth") rate = " rate:" $(i + 1)
+    }
+    $1 == "Sent" && counts == "" {
+      gsub(/[(),]/, " "); counted++; dropped = $7
+      counts = " sent:" $4 " dropped:" $7 " over:" $9 " requeues:" $11
+    }
+    $1 == "backlog" && counts != "" && counts !~ /queued/ {
+      size = $2 + 0; if ($2 ~ /K/) size *= 1024; if ($2 ~ /M/) size *= 1048576
+      counts = counts sprintf(" backlog:%.0f queued:%d", size, $3)
+    }
+    END {
+      told(name)
+      if (!counted) print "! " (seen ? "this tc tells no counts" : "this tc does not tell")
+      else print "- at:'"${up%.*}"'" all
+    }'
+}
+
 run_beat() {
   note_wall
+  note qdisc "$(qdiscs)"
   if [ "$1" ]; then
     [ "$ping_known" ] && printf '\001X ping\n' || printf '\001X ping ping: not found\n'
     note_what_it_is

@@ -77,6 +77,10 @@ class BootClock:
     def axis(self, uptime_s: float) -> float:
         return self._anchor_s + uptime_s
 
+    def uptime(self, axis: float) -> float:
+        """What the node's clock read at that place of the axis."""
+        return axis - self._anchor_s
+
     def operator_time(self, uptime_s: float) -> float:
         """The operator's UTC at which the node's clock read ``uptime_s``."""
         return self._anchor_s + uptime_s + self._correction_s

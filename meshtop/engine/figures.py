@@ -11,7 +11,16 @@ from typing import Any, NamedTuple
 from meshtop.engine.counters import DSACK, FAST, ORIG_SENT, RETRANS, SLOW_START, SYN, TIMEOUTS, TLP, UNDONE
 from meshtop.engine.links import LinkRecord, SocketSight, standstill
 from meshtop.engine.nodes import Measured, NodeRecord
-from meshtop.engine.snapshot import InterfaceRate, LinkView, NodeTcp, NodeView, ProbeCost, StallView
+from meshtop.engine.snapshot import (
+    HostCpuView,
+    InterfaceRate,
+    LinkView,
+    NodeTcp,
+    NodeView,
+    ProbeCost,
+    QdiscView,
+    StallView,
+)
 from meshtop.engine.states import Verdict
 from meshtop.engine.watches import Span, watch_views
 
@@ -67,6 +76,7 @@ def node_view(record: NodeRecord, now: float, window: Window) -> NodeView:
         tcp=_tcp(window.measured),
         softnet_drops=_softnet_drops(window.measured),
         interfaces=_interfaces(record, window.measured),
+        **_host(record, now),
         sockets=boot.chains.sockets_total if boot is not None and boot.chains.sockets_known else None,
         unattributed=boot.chains.unattributed if boot is not None and boot.chains.sockets_known else None,
         problems=record.problems,
@@ -88,6 +98,32 @@ def _node_trouble(record: NodeRecord, window: Window) -> dict[str, Any]:
     }
 
 
+def _host(record: NodeRecord, now: float) -> dict[str, Any]:
+    """Its CPUs and queue disciplines, where they were told of lately."""
+    if record.boot is None:
+        return {"qdiscs_reason": "no sample yet"}
+    host, clock = record.boot.host, record.boot.clock
+    uptime_s = clock.uptime(record.axis_now(now))
+    cpu, known = host.fresh_cpu(uptime_s), HostCpuView()
+    if cpu is not None:
+        known = HostCpuView(
+            cpu_pct=cpu.cpu_pct,
+            softirq_pct=cpu.softirq_pct,
+            steal_pct=cpu.steal_pct,
+            iowait_pct=cpu.iowait_pct,
+            cores=cpu.cores,
+            busiest_core_pct=cpu.busiest_core_pct,
+            busiest_core_softirq_pct=cpu.busiest_core_softirq_pct,
+            age_s=_rounded(max(0.0, uptime_s - cpu.at_s)),
+        )
+    steps, at_s = host.fresh_qdiscs(uptime_s), host.qdiscs_at_s
+    if steps is None or at_s is None:
+        why = host.why_no_qdiscs or ("told too long ago" if at_s is not None else "not told yet")
+        return {"host": known, "qdiscs_reason": why}
+    age_s = _rounded(max(0.0, uptime_s - at_s))
+    return {"host": known, "qdiscs": tuple(QdiscView(**step._asdict(), age_s=age_s) for step in steps)}
+
+
 def _connecting(ages: Iterable[float]) -> dict[str, Any]:
     trying = list(ages)
     return {"connecting": len(trying), "connecting_oldest_s": _rounded(max(trying, default=None))}
@@ -101,6 +137,8 @@ def stall_views(record: NodeRecord, window: Window) -> list[StallView]:
 def _link_trouble(record: NodeRecord, link: LinkRecord, window: Window) -> dict[str, Any]:
     boot = record.boot
     if boot is None or not boot.chains.sockets_known or not record.stalls_followed or boot.chains.waits is None:
+        return {}
+    if not link.attributable:
         return {}
     waits, link_of = boot.chains.waits, boot.chains.link_of
     return {

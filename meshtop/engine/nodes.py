@@ -21,6 +21,7 @@ from meshtop.engine.attribution import (
     Services,
     address_owners,
     canonical,
+    is_attributable,
     obstacle,
 )
 from meshtop.engine.chains import Chains, Reading, Step
@@ -29,6 +30,7 @@ from meshtop.engine.counters import CounterDeltas, CounterReading
 from meshtop.engine.crawl import Crawl
 from meshtop.engine.flows import Gauges, fields_missing
 from meshtop.engine.history import History, most_of_one
+from meshtop.engine.hosts import Host
 from meshtop.engine.links import STILL, Cell, Known, LinkRecord, SocketSight, standstill
 from meshtop.engine.probes import PingBook, Series
 from meshtop.engine.sessions import Sessions, Vantage
@@ -126,6 +128,7 @@ class Boot:
         self.clock = clock
         self.chains: Chains
         self.streams: dict[str, Stream] = {}
+        self.host = Host()
 
     def follow(self, attribution: Attribution, services: Services, judge: JudgeOf) -> None:
         self.chains = Chains(attribution, Waits(attribution.own, services, judge, frozenset()))
@@ -160,7 +163,12 @@ class NodeRecord:
         self.sessions = Sessions()
         self.vantage = Vantage(tuple(path.name for path in mesh.paths))
         self.links = {
-            key: LinkRecord(key, obstacle(mesh, node, dst, key.path), mesh.thresholds)
+            key: LinkRecord(
+                key,
+                obstacle(mesh, node, dst, key.path),
+                mesh.thresholds,
+                attributable=is_attributable(mesh, dst, key.path),
+            )
             for dst in mesh.nodes
             if dst.name != node.name
             for key in (LinkKey(node.name, dst.name, path.name) for path in mesh.paths)
@@ -286,6 +294,7 @@ class NodeRecord:
             # A frame repeats what the slow beat last said: only a new value is a reading.
             if info.probe_cpu_s is not None and (told is None or told[1] != info.probe_cpu_s):
                 stream.cpu.add(frame.uptime_s, (frame.uptime_s, info.probe_cpu_s))
+            boot.host.take(info)
             if info.ssh_socket is not None:
                 self._own.add(self.node.name, info.ssh_socket)
             if boot is self.boot:
@@ -536,7 +545,9 @@ class NodeRecord:
     ) -> LinkEvent:  # fmt: skip
         moved = cell.moved
         stalls = None
-        if sight.seconds > 0 and self.stalls_followed:
+        if not link.attributable:
+            held = None
+        elif sight.seconds > 0 and self.stalls_followed:
             stalls = standstill(link.stalls.overlapping(cell.start, cell.end), cell.start, cell.end)
         return LinkEvent(
             at=stamp,

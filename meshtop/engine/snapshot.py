@@ -62,6 +62,38 @@ class InterfaceRate(Value, frozen=True, kw_only=True):
     tx_drop: int | None
 
 
+class HostCpuView(Value, frozen=True, kw_only=True):
+    """What a node's CPUs did over some ten seconds, ``age_s`` ago: percent of all cores, and of the core that is
+    highest in it. ``cpu_pct`` is without iowait and steal. All None where it is not known or too old."""
+
+    cpu_pct: float | None = None
+    softirq_pct: float | None = None
+    steal_pct: float | None = None
+    iowait_pct: float | None = None
+    cores: int | None = None
+    busiest_core_pct: float | None = None
+    busiest_core_softirq_pct: float | None = None
+    age_s: float | None = None
+
+
+class QdiscView(Value, frozen=True, kw_only=True):
+    """A queue discipline; counts are over the last ``seconds``, ``age_s`` ago. ``parent`` None: the device's own, whose
+    counts hold those of the ones below it. ``rate`` is what it is set to, in tc's words."""
+
+    device: str
+    kind: str
+    parent: str | None = None
+    rate: str | None = None
+    seconds: float | None = None
+    sent: int | None = None
+    dropped: int | None = None
+    overlimits: int | None = None
+    requeues: int | None = None
+    backlog_bytes: int | None = None
+    backlog_packets: int | None = None
+    age_s: float | None = None
+
+
 class WatchPeer(Value, frozen=True, kw_only=True):
     """Where flows of a watched service lead. ``port`` is told where the service is there; None where it is here, and
     its clients come from any port. ``dst`` and ``path`` are None for an address outside of the mesh."""
@@ -127,6 +159,9 @@ class NodeView(Value, frozen=True, kw_only=True):
     tcp: NodeTcp = NodeTcp()
     softnet_drops: int | None = None
     interfaces: tuple[InterfaceRate, ...] = ()
+    host: HostCpuView = HostCpuView()
+    qdiscs: tuple[QdiscView, ...] | None = None  # None: not visible there, ``qdiscs_reason`` says why
+    qdiscs_reason: str | None = None
     sockets: int | None = None
     unattributed: int | None = None  # sockets whose peer is no configured address
     problems: tuple[str, ...] = ()  # sources that cannot be read there, in words

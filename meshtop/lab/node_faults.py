@@ -1,8 +1,10 @@
-"""Bringing a node's own faults about, and undoing them: frozen, no SSH server, another host key, tools gone or slow.
+"""Bringing a node's own faults about, and undoing them: frozen, no SSH server, another host key, tools gone or slow,
+its own queues too short.
 
 Nothing outside the node is touched: processes are those of its namespaces, mounts are made in the mount namespace of
 its SSH server (``ip netns exec`` gives it one) and end with it, files are in the lab's folder. So taking the lab down
-undoes all of it, whoever was killed meanwhile. Read for this: signal(7), mount_namespaces(7), nsenter(1), ip-netns(8).
+undoes all of it, whoever was killed meanwhile. Read for this: signal(7), mount_namespaces(7), nsenter(1), ip-netns(8),
+tc-tbf(8), ip-link(8).
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from meshtop.lab.faults.nodes import (
     ClockOff,
     Freeze,
     HostKey,
+    HostQueue,
+    HostRing,
     NodeFault,
     NoRoute,
     SshdKill,
@@ -28,7 +32,8 @@ from meshtop.lab.faults.nodes import (
     ToolMissing,
     ToolSlow,
 )
-from meshtop.lab.netns import LabError, namespace_pids, run
+from meshtop.lab.netns import TUN_QUEUE_PACKETS, LabError, namespace_pids, run
+from meshtop.lab.plan import MGMT
 from meshtop.lab.sshd_config import SEARCH_PATH
 
 if TYPE_CHECKING:
@@ -52,6 +57,10 @@ def bring_about(lab: Lab, fault: NodeFault, others: Iterable[NodeFault]) -> None
         _restart_sshd(lab, node, others)
     elif isinstance(fault, NoRoute):
         _set_routes(lab, node, fault.path, lost=True)
+    elif isinstance(fault, HostQueue):
+        _set_qdiscs(lab, node, fault)
+    elif isinstance(fault, HostRing):
+        _set_rings(lab, node, fault.packets)
     else:
         _set_tools(lab, node, [*others, fault])
 
@@ -69,6 +78,10 @@ def undo(lab: Lab, fault: NodeFault, others: Iterable[NodeFault]) -> None:
         _restart_sshd(lab, node, others)
     elif isinstance(fault, NoRoute):
         _set_routes(lab, node, fault.path, lost=False)
+    elif isinstance(fault, HostQueue):
+        _set_qdiscs(lab, node, None)
+    elif isinstance(fault, HostRing):
+        _set_rings(lab, node, TUN_QUEUE_PACKETS)
     else:
         _set_tools(lab, node, list(others))
 
@@ -155,6 +168,34 @@ def _set_routes(lab: Lab, node: str, path: str, *, lost: bool) -> None:
     verb = ["replace", "unreachable"] if lost else ["flush", "type", "unreachable", "exact"]
     for half in network.subnets():
         run(["ip", "-n", lab.plan.namespace(node), "route", *verb, str(half)])
+
+
+# ── Its own queues ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+# A bucket must hold what the rate gives in a tick of the kernel's timer, and a packet with its headers.
+_TICK_S, _PACKET_BYTES = 0.01, 2000
+
+
+def _set_qdiscs(lab: Lab, node: str, fault: HostQueue | None) -> None:
+    """Before its lines and its overlay, but not where SSH comes in. None: what the kernel gives each device."""
+    for device in _data_devices(lab, node):
+        at = ["tc", "-n", lab.plan.namespace(node), "qdisc"]
+        if fault is not None:
+            burst = max(_PACKET_BYTES, int(fault.rate_bps / 8 * _TICK_S))
+            shape = ["rate", f"{fault.rate_bps}bit", "burst", f"{burst}b", "limit", f"{fault.limit_bytes}b"]
+            run([*at, "replace", "dev", device, "root", "tbf", *shape])
+        elif " tbf " in run([*at, "show", "dev", device]):
+            run([*at, "del", "dev", device, "root"])
+
+
+def _set_rings(lab: Lab, node: str, packets: int) -> None:
+    for device in _data_devices(lab, node):
+        run(["ip", "-n", lab.plan.namespace(node), "link", "set", device, "txqueuelen", str(packets)])
+
+
+def _data_devices(lab: Lab, node: str) -> list[str]:
+    namespace = lab.plan.namespace(node)
+    return [port.device for port in lab.plan.wan_spec().ports if port.namespace == namespace and port.net != MGMT]
 
 
 # ── Tools ────────────────────────────────────────────────────────────────────────────────────────────────────────────

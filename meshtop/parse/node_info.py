@@ -2,7 +2,7 @@
 
 /proc/sys/kernel/osrelease, ``id -u``, ``ss -V``, ``iperf3 --version``, ``ping -V``, ``ip -o addr``,
 ``date``, ``ss -tln`` of the watched ports, sshd's SSH_CONNECTION, ``ss -tnpe`` and /proc/PID/stat of the probe's own
-processes.
+processes; of the host itself in ``host.py``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 
 from meshtop.model import NodeInfo, Process
+from meshtop.parse.host import host_cpu, qdiscs
 from meshtop.parse.ss import parse_processes
 from meshtop.parse.text import clean
 from meshtop.parse.versions import parse_iperf3_version, parse_ping_version, parse_ss_version
@@ -34,6 +35,7 @@ def node_info(rows: Words, owners: Words) -> tuple[NodeInfo, int]:
     addresses, strange = _addresses(rows["addresses"]) if "addresses" in rows else (None, 0)
     uid = text.get("uid", "")
     listening, unknown = _ports(rows["listening"]) if "listening" in rows else (None, 0)
+    queues, asked_s, problem = qdiscs(rows["qdisc"]) if "qdisc" in rows else (None, None, None)
     info = NodeInfo(
         kernel=clean(text["kernel"], 64) if "kernel" in text else None,
         ss=parse_ss_version(text.get("ss", "")),
@@ -47,6 +49,10 @@ def node_info(rows: Words, owners: Words) -> tuple[NodeInfo, int]:
         probe_cpu_s=float(text["cpu"]) if _SECONDS.fullmatch(text.get("cpu", "")) else None,
         ssh_socket=_ssh_socket(rows.get("ssh", [])),
         listening=listening,
+        host=host_cpu(rows.get("host", ())),
+        qdiscs=queues,
+        qdiscs_at_s=asked_s,
+        qdisc_problem=problem,
     )
     return info, failed + strange + unknown
 

@@ -34,6 +34,8 @@ _SS_WORD = re.compile(
 _HEXADECIMAL = re.compile(r"[0-9a-f]{1,16}", re.ASCII)
 _COUNTERS = re.compile(r"[A-Za-z][A-Za-z0-9]{1,31}:|[A-Z][A-Za-z0-9]{1,31}|-?[0-9]{1,20}|[0-9a-f]{8}", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
+_COUNT = re.compile(r"[a-z_]{1,16}:[0-9]{1,20}|rate:[0-9.]{1,12}[A-Za-z]{3,5}", re.ASCII)
+_QDISC = re.compile(r"[a-z][a-z0-9_]{1,15}/(?:root|[0-9a-f]{0,4}:[0-9a-f]{0,4})", re.ASCII)
 _OWNER = re.compile(r"\(\"(.{0,64}?)\",pid=(\d{1,10}),fd=(\d{1,10})\)(?=,\(\"|\)|$)", re.ASCII)
 _HIDDEN = "x"
 _GONE = ParseError("a frame that builds on one that could not be told")
@@ -176,8 +178,20 @@ class FrameRedactor:
                 return [
                     self._names.address(word) if place % 2 == 0 else _number(word) for place, word in enumerate(words)
                 ]
+            case "host":
+                return [word if _COUNT.fullmatch(word) else _HIDDEN for word in words]
+            case "qdisc":
+                why = words[:1] == ["!"]
+                return self._problem(row, words) if why else [self._qdisc_word(word) for word in words]
             case _:
                 return [word if _PLAIN_NUMBER.fullmatch(word) or word == "-" else _HIDDEN for word in words]
+
+    def _qdisc_word(self, word: str) -> str:
+        """``DEVICE/KIND/PARENT``, or what is told of it."""
+        device, _, rest = word.partition("/")
+        if _QDISC.fullmatch(rest):
+            return f"{self._names.interface(device)}/{rest}"
+        return word if word == "-" or _COUNT.fullmatch(word) else _HIDDEN
 
     def _interface_address(self, word: str) -> str:
         interface, _, address = word.rpartition("=")

@@ -12,6 +12,8 @@ from meshtop.lab.faults.nodes import (
     ClockOff,
     Freeze,
     HostKey,
+    HostQueue,
+    HostRing,
     NodeFault,
     NoRoute,
     PingDenied,
@@ -64,6 +66,8 @@ _OF_A_NODE: tuple[type[Fault], ...] = (
     PingDenied,
     ClockOff,
     NoRoute,
+    HostQueue,
+    HostRing,
 )
 KINDS: dict[str, type[Fault]] = {fault.kind: fault for fault in (*_OF_THE_WAY, *_OF_A_NODE)}
 NOT_OF_A_PATH = frozenset([MgmtCut.kind, *(fault.kind for fault in _OF_A_NODE)])  # the kind says where they are

@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 from random import Random
 
-from meshtop.lab.faults.base import DATA_NETS, Fault, FaultError, seconds, two
+from meshtop.lab.faults.base import DATA_NETS, Fault, FaultError, bit_rate, count, seconds, size, two
 from meshtop.lab.plan import OPERATOR
 
+USUAL_HOST_QUEUE = 20 * 1024  # bytes: some thirteen full packets, so that a TCP that wants more loses some all the time
 USUAL_SLOWNESS_S = 5.0  # longer than any probe should wait for a tool
 _TOOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 
@@ -124,6 +125,30 @@ class NoRoute(NodeFault):
 
     def identity(self) -> tuple[str | None, ...]:
         return (*super().identity(), self.path)
+
+
+class HostQueue(NodeFault):
+    """The node's own queue discipline, a token bucket before each of its lines, drops what does not fit."""
+
+    kind = "host-queue"
+    value_help = f"its rate / its queue in bytes, such as 8M/20k; 8M alone means /{USUAL_HOST_QUEUE // 1024}k"
+
+    def take(self, value: str) -> None:
+        self._check_target()
+        rate, limit = two(value, "8M/20k")
+        self.rate_bps = bit_rate(rate)
+        self.limit_bytes = size(limit) if limit else USUAL_HOST_QUEUE
+
+
+class HostRing(NodeFault):
+    """The rings of the node's interfaces hold few packets, and the interface drops the others."""
+
+    kind = "host-ring"
+    value_help = "packets from 1 to 2000, such as 4"
+
+    def take(self, value: str) -> None:
+        self._check_target()
+        self.packets = count(value, 1, 2000)
 
 
 ToolFault = ToolMissing | ToolSlow | PingDenied | ClockOff
