@@ -155,6 +155,12 @@ def canonical(address: str) -> str:
     return str(mapped or parsed)
 
 
+def is_attributable(mesh: Mesh, dst: Node, path: str) -> bool:
+    """Whether a socket to dst on that path can be told from others: dst has an address there that is its alone."""
+    address = dst.address.get(path)
+    return address is not None and len(address_owners(mesh)[canonical(address)]) == 1
+
+
 def obstacle(mesh: Mesh, src: Node, dst: Node, path: str) -> str | None:
     """Why src cannot probe dst on that path whatever the network does, in words; None if it can."""
     address = dst.address.get(path)

@@ -99,6 +99,7 @@ class SocketSight(NamedTuple):
 
 
 STILL = Activity()  # followed, and nothing moved
+_UNSEEN = SocketSight(0.0, (), None)
 
 
 class Known(NamedTuple):
@@ -136,9 +137,11 @@ def standstill(records: Sequence[StallRecord], after: float, upto: float) -> Sta
 
 
 class LinkRecord:
-    def __init__(self, key: LinkKey, obstacle: str | None, limits: Thresholds) -> None:
+    def __init__(self, key: LinkKey, obstacle: str | None, limits: Thresholds, *, attributable: bool = True) -> None:
+        """``attributable``: the source's sockets tell what flows on it."""
         self.key = key
         self.obstacle = obstacle
+        self.attributable = attributable
         self._limits = limits
         self.baseline = Baseline()
         self.small = Outcomes()
@@ -189,6 +192,8 @@ class LinkRecord:
         late: bool = False,
     ) -> Cell:
         """Close one interval of the source, of which ``decided`` holds the pings, and judge it."""
+        if not self.attributable:
+            moved = None
         rtts = [o.rtt_ms for size, o in self.decided if size == "small" and o.rtt_ms is not None]
         cell = Cell(start, end, at, median(rtts), moved)
         if moved is not None and moved is not STILL:
@@ -316,7 +321,7 @@ class LinkRecord:
         segs = sum(activity.data_segs for activity in moved)
         retrans = sum(activity.retrans for activity in moved)
         dsack = sum(activity.dsack for activity in moved)
-        seconds, missing, gauges = sight
+        seconds, missing, gauges = sight if self.attributable else _UNSEEN
         know_retrans = seconds > 0 and "retrans_total" not in missing
         pingable = self.obstacle is None
         return Figures(

@@ -136,7 +136,11 @@ def test_two_nodes_behind_one_address_are_never_told_apart_by_guessing(story, bu
     s.begin(build.full(build.socket(peer="198.51.100.33", local="198.51.100.55", acked=1)))
     told = s.second(sockets=build.changed(build.socket(peer="198.51.100.33", local="198.51.100.55", acked=90_000)))
     assert s.node().unattributed == 1
-    assert sum(event.tx_bytes for event in told if isinstance(event, LinkEvent)) == 0
+    events = [event for event in told if isinstance(event, LinkEvent)]
+    assert {(event.dst, event.path) for event in events if event.tx_bytes is None} == {("c", "public"), ("d", "public")}
+    assert sum(event.tx_bytes or 0 for event in events) == 0
+    link = s.link("d", "public")
+    assert (link.tx_bps, link.flows, link.retrans_per_s, link.stalls, link.connecting) == (None,) * 5
 
 
 def test_a_direction_that_cannot_be_probed_says_why_and_still_counts_tcp(story, build):
