@@ -149,7 +149,7 @@ def test_nothing_measured_says_nothing(kind: ExperimentKind) -> None:
     ("kind", "figures", "words"),
     [
         ("pmtu-sweep", {"pmtu_bytes": 1300.0, "vanish_bytes": 1301.0, "local_mtu_bytes": 1400.0}, "black hole"),
-        ("pmtu-sweep", {"pmtu_bytes": 1400.0, "vanish_bytes": None, "local_mtu_bytes": 1400.0}, "all that the sender takes"),
+        ("pmtu-sweep", {"pmtu_bytes": 1400.0, "vanish_bytes": None, "local_mtu_bytes": 1400.0}, "all that the sender"),
         ("probe-sizes", {"small_rtt_ms": 24.0, "full_rtt_ms": 200.0}, "different queues"),
         ("probe-sizes", {"small_rtt_ms": 24.0, "full_rtt_ms": 25.0}, "no difference"),
         ("probe-sizes", {"small_rtt_ms": 24.0, "full_rtt_ms": None}, "not answered"),
