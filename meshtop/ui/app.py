@@ -68,7 +68,7 @@ class MeshtopApp(Acting):
     TITLE = "meshtop"
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("everywhere")]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("always", "everywhere")]
 
     def __init__(
         self,

@@ -36,18 +36,23 @@ class Entry:
 
 
 def entries(table: Iterable[Key], place: str, view: View, extra: Sequence[Entry] = ()) -> list[Entry]:
-    """What can be done on the screen ``place`` first, then what only elsewhere can."""
+    """What can be done on the screen ``place`` first, then what only elsewhere can; moving about comes last of both, as
+    nobody looks for that by name."""
     live = SCREENS.get(place, frozenset())
     found: list[Entry] = []
-    for key in table:
-        if (key.scope not in _ONLY_ON and key.scope != "everywhere") or key.action == "app.palette":
+    for key in sorted(table, key=_moves):
+        if (key.scope not in _ONLY_ON and key.scope not in ("always", "everywhere")) or key.action == "app.palette":
             continue
         why = None if key.scope in live else f"on {_ONLY_ON[key.scope]}"
         signs = " ".join(keys.sign(one, words=True) for one in key.keys)
-        moving = f" {keys.sign(key.keys[0])}" if key.keys and key.keys[0] in _MOVING else ""
+        moving = f" {keys.sign(key.keys[0])}" if _moves(key) else ""
         found.append(Entry(f"{key.help}{moving}", signs, key.action, why or why_not(key.id, view), id=key.id))
     found += extra
     return [one for one in found if one.why_not is None] + [one for one in found if one.why_not is not None]
+
+
+def _moves(key: Key) -> bool:
+    return bool(key.keys) and key.keys[0] in _MOVING
 
 
 def why_not(identity: str, view: View) -> str | None:

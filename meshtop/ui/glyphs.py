@@ -179,5 +179,6 @@ SETS: Mapping[str, Glyphs] = {"unicode": UNICODE, "ascii": ASCII}
 
 
 def terminal_is_poor(term: str, encoding: str) -> bool:
-    """Whether a terminal of type ``term`` whose text is in ``encoding`` is better served with ASCII."""
-    return "utf" not in encoding.lower() or term in {"", "dumb", "unknown"} or term.startswith(("vt1", "vt2"))
+    """Whether a terminal of type ``term`` whose text is in ``encoding`` is better served with ASCII. The Linux console
+    knows UTF-8, but its fonts have few of the signs."""
+    return "utf" not in encoding.lower() or term in {"", "dumb", "unknown", "linux"} or term.startswith(("vt1", "vt2"))

@@ -15,10 +15,11 @@ from typing import Literal
 from textual.binding import Binding
 from textual.keys import Keys, _character_to_key  # the only place where Textual tells its names of keys
 
-# ``browse``: where there is a pair to go on from; ``charts``: where time is the X axis; ``lists``: where there is one.
+# ``always``: in dialogs, too; ``browse``: where there is a pair to go on from; ``charts``: where time is the X axis;
+# ``lists``: where there is one.
 Scope = Literal[
-    "everywhere", "browse", "charts", "lists", "overview", "link", "node", "log", "stalls", "diagnosis", "burst", "run",
-    "dialog", "ask", "choose", "form", "palette",
+    "always", "everywhere", "browse", "charts", "lists", "overview", "link", "node", "log", "stalls", "diagnosis",
+    "burst", "run", "dialog", "ask", "choose", "form", "palette",
 ]  # fmt: skip
 Group = Literal["everywhere", "go", "act", "charts"]
 
@@ -26,25 +27,26 @@ Group = Literal["everywhere", "go", "act", "charts"]
 DIALOGS: frozenset[Scope] = frozenset({"dialog", "ask", "choose", "form", "palette"})
 # What a scope is called where keys are listed, in the order in which they are.
 HEADINGS: Mapping[Scope, str] = {
-    "everywhere": "Everywhere", "browse": "Where a pair is shown", "lists": "Lists", "overview": "Overview",
+    "everywhere": "Everywhere", "always": "Everywhere, in dialogs too", "browse": "Where a pair is shown",
+    "lists": "Lists", "overview": "Overview",
     "charts": "Charts: link and node", "link": "Link", "node": "Node", "stalls": "Stalls", "diagnosis": "Diagnosis",
     "burst": "Bursts", "log": "Log", "run": "Beside a command",
 }  # fmt: skip
 # By screen the scopes whose keys are live on it. A dialog takes the keyboard for itself.
 SCREENS: Mapping[str, frozenset[Scope]] = {
-    "overview": frozenset({"everywhere", "browse", "lists", "overview"}),
-    "link": frozenset({"everywhere", "browse", "lists", "charts", "link"}),
-    "node": frozenset({"everywhere", "browse", "lists", "charts", "node"}),
-    "log": frozenset({"everywhere", "lists", "log"}),
-    "stalls": frozenset({"everywhere", "lists", "stalls"}),
-    "diagnosis": frozenset({"everywhere", "browse", "diagnosis"}),
-    "burst": frozenset({"everywhere", "browse", "burst"}),
-    "run": frozenset({"everywhere", "run"}),
-    "dialog": frozenset({"dialog"}),
-    "ask": frozenset({"dialog", "ask"}),
-    "choose": frozenset({"dialog", "choose"}),
-    "form": frozenset({"dialog", "form"}),
-    "palette": frozenset({"dialog", "palette"}),
+    "overview": frozenset({"always", "everywhere", "browse", "lists", "overview"}),
+    "link": frozenset({"always", "everywhere", "browse", "lists", "charts", "link"}),
+    "node": frozenset({"always", "everywhere", "browse", "lists", "charts", "node"}),
+    "log": frozenset({"always", "everywhere", "lists", "log"}),
+    "stalls": frozenset({"always", "everywhere", "lists", "stalls"}),
+    "diagnosis": frozenset({"always", "everywhere", "browse", "diagnosis"}),
+    "burst": frozenset({"always", "everywhere", "browse", "burst"}),
+    "run": frozenset({"always", "everywhere", "run"}),
+    "dialog": frozenset({"always", "dialog"}),
+    "ask": frozenset({"always", "dialog", "ask"}),
+    "choose": frozenset({"always", "dialog", "choose"}),
+    "form": frozenset({"always", "dialog", "form"}),
+    "palette": frozenset({"always", "dialog", "palette"}),
 }
 
 
@@ -163,7 +165,7 @@ KEYS: tuple[Key, ...] = (
     Key("run.switch", ("f6",), "run", "go", "screen.switch", "keys",
         "The keyboard to the command and back; Ctrl-C is the command's", 1),
     Key("app.quit", ("q",), "everywhere", "everywhere", "app.quit", "quit", "Leave meshtop", 2),
-    Key("app.interrupt", ("ctrl+c",), "everywhere", "everywhere", "app.interrupt", "interrupt",
+    Key("app.interrupt", ("ctrl+c",), "always", "everywhere", "app.interrupt", "interrupt",
         "Leave meshtop as interrupted (exit code 130)"),
     Key("app.help", ("question_mark",), "everywhere", "everywhere", "app.help", "help", "This page", 1),
     Key("app.freeze", ("space",), "everywhere", "everywhere", "app.freeze", "freeze",
@@ -174,7 +176,7 @@ KEYS: tuple[Key, ...] = (
         "Sample more often; play a recording slower", 8),
     Key("app.reset_baselines", ("ctrl+r",), "everywhere", "everywhere", "app.reset_baselines", "reset baselines",
         "Forget every link's usual RTT and learn it anew"),
-    Key("app.screenshot", ("ctrl+s",), "everywhere", "everywhere", "app.picture", "screenshot",
+    Key("app.screenshot", ("ctrl+s",), "always", "everywhere", "app.picture", "screenshot",
         "This screen as SVG, PNG and text, into the current folder"),
     Key("report.make", ("r",), "everywhere", "act", "app.report", "report",
         "Make a report: words, pictures, charts, frames", 8),
@@ -285,10 +287,11 @@ def key_named(text: str) -> str:
     return "+".join([*modifiers, last])
 
 
-def bindings(*scopes: Scope) -> list[Binding]:
-    """The table's keys of ``scopes`` as Textual wants them."""
+def bindings(*scopes: Scope, priority: bool = False) -> list[Binding]:
+    """The table's keys of ``scopes`` as Textual wants them. ``priority``: before those of what has the focus, as a line
+    in which text is typed copies on ctrl+c."""
     return [
-        Binding(",".join(key.keys), key.action, key.label, show=key.footer is not None, id=key.id)
+        Binding(",".join(key.keys), key.action, key.label, show=key.footer is not None, id=key.id, priority=priority)
         for key in KEYS
         if key.scope in scopes
     ]
@@ -296,7 +299,7 @@ def bindings(*scopes: Scope) -> list[Binding]:
 
 def screen_bindings(screen: str) -> list[Binding]:
     """All that works on a screen beside what works everywhere."""
-    return bindings(*(SCREENS[screen] - {"everywhere"}))
+    return bindings(*(SCREENS[screen] - {"always", "everywhere"}))
 
 
 def sign(key: str, *, words: bool = False) -> str:

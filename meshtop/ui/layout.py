@@ -34,7 +34,8 @@ MOST_STALLS_LINES = 10
 LOG_WITH_STALLS = 3  # entries that are worth more than the nodes: these stand beside their links too
 SEPARATOR = 2  # cells between matrices side by side
 SIDE_WIDTH = 40
-LINK_PANEL_LINES = 27  # what the side panel says about one pair with two paths
+LINK_PANEL_LINES = 22  # what the side panel says about one pair with two paths
+MOST_ATTENTION = 16  # lines: more findings than that are for the diagnosis
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def _wide_plan(
     stalls = _stalls(body - matrix, frame, nodes) if strips else 0
     node_lines, log, spare = _stack(body - matrix - stalls, frame + 1 + nodes, frame + 1)
     link = min(link_lines + frame, body)
-    attention = body - link if body - link >= frame + 2 else 0
+    attention = min(body - link, MOST_ATTENTION + frame) if body - link >= frame + 2 else 0
     return Plan(
         mode="grid", framed=framed, side=side, grid=grid, matrix=matrix + spare, link=body - attention,
         stalls=stalls, nodes=node_lines, attention=attention, log=log,
@@ -207,7 +208,7 @@ def _stack(room: int, nodes: int, log_least: int) -> tuple[int, int, int]:
 
 
 def _list_plan(body: int, paths: int) -> Plan:
-    link = 2 + paths if body >= 12 else 0
+    link = 3 + paths if body >= 12 else 0  # title, headings, paths, what is wrong
     log = max(0, min(5, body - link - 9))
     log = log if log >= 2 else 0
     return Plan(mode="list", worst=body - link - log, link=link, log=log)

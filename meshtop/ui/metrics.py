@@ -95,6 +95,14 @@ def _rtt_gravity(link: LinkView, thresholds: Thresholds) -> Gravity:
     return inflation_gravity(link.inflation, thresholds)
 
 
+def rtt_full(link: LinkView, thresholds: Thresholds) -> Figure:
+    """Of full-size probes, against the baseline of small ones: what only large packets suffer is seen here alone."""
+    full, base = link.rtt_full_ms, link.rtt_baseline_ms
+    if full is None or not base or full - base < thresholds.degraded_added_ms:
+        return Figure(format_ms(full), _known(full))
+    return Figure(format_ms(full), inflation_gravity(full / base, thresholds))
+
+
 def rate(link: LinkView, thresholds: Thresholds) -> Figure:
     return Figure(format_rate(link.tx_bps), _known(link.tx_bps))
 
@@ -175,12 +183,8 @@ METRICS: Mapping[MetricName, Metric] = {
     for metric in (
         Metric("rtt", "RTT ms ÷ baseline", rtt, inflation, (rate, retx), ("rtt", "infl", "rate", "retx")),
         Metric("rate", "Rate bit/s · flows", rate, flows, (rtt, retx), ("rate", "flows", "rtt", "retx")),
-        Metric(
-            "retx", "Retransmitted % · per second", retx, retx_per_s, (rate, dsack), ("retx", "/s", "rate", "dsack")
-        ),
-        Metric(
-            "loss", "Loss % of small · full probes", loss, loss_full, (rtt, inflation), ("loss", "full", "rtt", "infl")
-        ),
+        Metric("retx", "Retransmitted % · /s", retx, retx_per_s, (rate, dsack), ("retx", "/s", "rate", "dsack")),
+        Metric("loss", "Loss % small · 1200 B", loss, loss_full, (rtt, inflation), ("loss", "full", "rtt", "infl")),
         Metric(
             "stall",
             "Stalls · longest",

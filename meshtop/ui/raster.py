@@ -17,7 +17,7 @@ from meshtop.ui.plot import Range
 from meshtop.ui.scales import Scale
 from meshtop.ui.theme import Palette
 
-LABEL = 6  # cells of a label with the blank behind it
+LABEL = 8  # cells of a label with the blank behind it: "×public" is one
 
 _UPPER, _LOWER = 2, 1
 _FULL = 8  # eighths

@@ -77,7 +77,7 @@ def test_wrapping_breaks_between_words_and_says_when_it_cuts() -> None:
         ("xterm", "ansi_x3.4-1968", True),
         ("vt100", "utf-8", True),
         ("dumb", "utf-8", True),
-        ("linux", "utf-8", False),
+        ("linux", "utf-8", True),
     ],
 )
 def test_poor_terminals_get_ascii(term, encoding, poor) -> None:

@@ -43,6 +43,8 @@ def test_ids_are_unique() -> None:
         ("overview", "stalls", False),
         ("log", "stalls", False),
         ("everywhere", "dialog", False),
+        ("always", "dialog", True),
+        ("always", "overview", True),
     ],
 )
 def test_clashes_are_found_where_scopes_are_live_together(one, other, clash) -> None:
@@ -328,3 +330,23 @@ async def test_a_click_selects(ticks, grid_of) -> None:
         await pilot.click("#matrix", offset=(1 + 7 + 14 + 5, row - 1))
         await pilot.pause()
         assert app.choices.pair == ("b", "c"), "there is no link from b to b"
+
+
+@pytest.mark.parametrize("opens", ["question_mark", "colon", "m", "slash", "r"])
+async def test_no_dialog_keeps_from_leaving(opens, ticks) -> None:
+    app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(opens)
+        assert len(app.screen_stack) == 2
+        await pilot.press("ctrl+c")
+    assert app.return_code == 130
+
+
+@pytest.mark.parametrize("opens", ["question_mark", "m"])
+async def test_a_dialog_has_its_picture(opens, ticks, until, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(opens, "ctrl+s")
+        await until(pilot, lambda: len(list(tmp_path.iterdir())) == 3)
+    assert ("Mark this moment as" if opens == "m" else "Everywhere") in next(tmp_path.glob("*.txt")).read_text()

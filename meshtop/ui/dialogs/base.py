@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.screen import ModalScreen
 
+from meshtop.ui import keys
 from meshtop.ui.draw import Line
 from meshtop.ui.keys import Scope
 from meshtop.ui.widgets.canvas import Canvas, panel
@@ -24,6 +26,7 @@ class DrawnDialog(ModalScreen[T]):
     ALLOW_SELECT = False
     AUTO_FOCUS = ""
     WIDTH = 76
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("always", priority=True)]
 
     def compose(self) -> ComposeResult:
         yield Canvas(id="dialog-box")

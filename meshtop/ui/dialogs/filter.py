@@ -20,7 +20,7 @@ class FilterDialog(ModalScreen[str | None]):
     """``typed`` is called with each change. Returns the words, or None when it was closed: then those of
     before hold."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("dialog")]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("always", priority=True), *keys.bindings("dialog")]
 
     def __init__(self, words: str, typed: Callable[[str], None]) -> None:
         super().__init__(id="filter")

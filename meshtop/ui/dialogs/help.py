@@ -31,6 +31,7 @@ _MEANINGS: tuple[tuple[ShownState, str], ...] = (
 
 class HelpDialog(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
+        *keys.bindings("always", priority=True),
         *keys.bindings("dialog"),
         ("question_mark,q", "dismiss_dialog", "close"),
     ]
@@ -52,9 +53,9 @@ def help_text(table: Iterable[Key], glyphs: Glyphs, palette: Palette, place: str
     text = Text()
     entries = tuple(table)
     live = keys.SCREENS.get(place, frozenset())
-    own = [scope for scope in keys.HEADINGS if scope in live and scope != "everywhere"]
+    own = [scope for scope in keys.HEADINGS if scope in live and scope not in ("always", "everywhere")]
     rest = [scope for scope in keys.HEADINGS if scope not in live]
-    for scope in (*reversed(own), "everywhere", *rest):
+    for scope in (*reversed(own), "everywhere", "always", *rest):
         found = _gathered(entries, scope)
         if not found:
             continue

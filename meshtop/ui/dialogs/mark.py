@@ -18,7 +18,7 @@ LONGEST_MARK = 80  # fits a line of the log at 100 columns
 class MarkDialog(ModalScreen[str | None]):
     """Returns the text, or None when it was closed. No words at all make a mark called "mark"."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("dialog")]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("always", priority=True), *keys.bindings("dialog")]
 
     def __init__(self) -> None:
         super().__init__(id="mark")

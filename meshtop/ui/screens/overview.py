@@ -47,8 +47,8 @@ class OverviewScreen(SceneScreen):
                 yield NodesPanel(id="nodes")
                 yield LogPanel(id="log")
             with Vertical(id="side"):
-                yield LinkPanel(id="link-side")
                 yield AttentionPanel(id="attention")
+                yield LinkPanel(id="link-side")
         yield Canvas(id="line")
         yield Footer(id="footer")
 
@@ -98,7 +98,14 @@ class OverviewScreen(SceneScreen):
             self.query_one(NodesPanel).draw(scene, left, chosen.nodes, framed, glyphs, palette)
         if chosen.attention:
             self.query_one(AttentionPanel).draw(
-                scene, self.filter, chosen.side, chosen.attention, framed, glyphs, palette
+                scene,
+                self.filter,
+                keys.written("diagnosis.open", self.meshtop.key_table),
+                chosen.side,
+                chosen.attention,
+                framed,
+                glyphs,
+                palette,
             )
         if chosen.log:
             self.query_one(LogPanel).draw(scene, left, chosen.log, framed, glyphs, palette)

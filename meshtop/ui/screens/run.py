@@ -67,7 +67,8 @@ class RunScreen(SceneScreen):
         if upper and watched:
             self._draw_watched(scene, width, upper, framed)
         elif upper:
-            self.query_one(AttentionPanel).draw(scene, "", width, upper, framed, glyphs, palette)
+            key = keys.written("diagnosis.open", self.meshtop.key_table)
+            self.query_one(AttentionPanel).draw(scene, "", key, width, upper, framed, glyphs, palette)
         if strips:
             self.query_one(StallsPanel).draw(scene, _busiest(scene), width, strips, framed, glyphs, palette)
         self._draw_command()

@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from rich.style import Style
+
 from meshtop.engine.snapshot import FindingView
 from meshtop.model import NodeName, PathName
 from meshtop.ui.draw import Line
@@ -15,13 +17,17 @@ from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.metrics import format_ratio
 from meshtop.ui.scene import NODE_WORDS, RANK, TROUBLE, WORDS, Scene, ShownLink, ShownNode, ShownState, age_words
 from meshtop.ui.theme import Palette
+from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.canvas import Canvas, panel
-from meshtop.units import format_ms, format_pct, format_rate
+from meshtop.units import format_age, format_ms, format_pct, format_rate
 
 RECOVERED_S = 60.0  # so long it is worth a line that something is over
 # Fewer than three say little about what they share.
 _TOGETHER = 3
-_CODE = 16  # cells of the longest code of a finding
+_CODE = 17  # cells of the longest code of a finding
+_WHO = 17  # cells that a pair takes at most
+_PATH = 10
+_SENTENCE = 4  # lines in which the worst is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Concern:
     dst: NodeName | None
     path: PathName
     words: str
+    reason: str = ""  # in a sentence
 
 
 class Recovery:
@@ -71,17 +78,72 @@ def _unheard(scene: Scene, finding: FindingView) -> bool:
     return any((shown := scene.node.get(name)) is not None and not shown.usable for name in names if name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What it is about in one line, and in a sentence. ``brief``: what the line ends with where that has no room."""
+
+    head: Line
+    words: str
+    brief: str = ""
+
+
 class AttentionPanel(Canvas):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._recovery = Recovery()
 
     def draw(
-        self, scene: Scene, words: str, width: int, height: int, framed: bool, glyphs: Glyphs, palette: Palette
-    ) -> None:
-        """``words`` filter it."""
+        self, scene: Scene, words: str, key: str, width: int, height: int, framed: bool, glyphs: Glyphs,
+        palette: Palette,
+    ) -> None:  # fmt: skip
+        """``words`` filter it; ``key`` leads to the diagnosis."""
         inner = width - (2 if framed else 0)
         rows = height - (2 if framed else 1)
+        entries = _Entries(scene, words, inner, glyphs, palette).all()
+        body = _spread(entries, inner, rows, glyphs, palette)
+        for finding, ago_s in self._recovery.of(scene):
+            if len(body) < rows and not words:
+                who = max(scene.pair_width(_WHO), 8)
+                body.append(_recovered_line(finding, ago_s, who, inner, glyphs, palette))
+        if not body and words:
+            body = [Line().gap().add("nothing has these words", palette.dim)]
+        if not body:
+            body = [Line().gap().add(text, palette.dim) for text in glyphs.wrap(_calm(scene), inner - 2, rows)]
+        title = told(Line().add("Attention", palette.title), words, glyphs, palette, max(inner - 30, 1))
+        hint = Line().add(glyphs.text(key), palette.key).add(" diagnosis", palette.dim)
+        self.show(panel(title, body, width, height, framed, glyphs, palette, right=hint))
+
+
+def _spread(entries: list[_Entry], width: int, rows: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
+    """A line for each, as far as there is room; what is left goes to sentences, the worst one's first."""
+    body: list[Line] = []
+    shown = entries if len(entries) <= rows else entries[: rows - 1]
+    spare = rows - len(shown) - (len(entries) > len(shown))
+    for place, entry in enumerate(shown):
+        told = glyphs.wrap(entry.words, max(width - 4, 8), min(spare, _SENTENCE if place == 0 else 2))
+        spare -= len(told)
+        body.append(entry.head)
+        body += [Line().gap(3).add(text, palette.text) for text in told]
+        if not told and entry.brief:
+            room = max(width - entry.head.width - 2, 0)
+            entry.head.gap().add(glyphs.fit(entry.brief, room).rstrip(), palette.text)
+    if len(entries) > len(shown):
+        body.append(Line().gap().add(f"and {len(entries) - len(shown)} more", palette.dim))
+    return body
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """Findings, then nodes and links of which no finding speaks."""
+
+    scene: Scene
+    filter: str
+    width: int
+    glyphs: Glyphs
+    palette: Palette
+
+    def all(self) -> list[_Entry]:
+        scene, words = self.scene, self.filter
         findings = tuple(
             one for one in said(scene) if matches(words, one.src, one.dst, one.path, one.node, one.summary)
         )
@@ -89,29 +151,49 @@ class AttentionPanel(Canvas):
             shown for shown in scene.nodes if not shown.usable and not _explained(findings, {shown.node.name}, None)
         ]
         links = [c for c in concerns(scene) if not _explained(findings, {c.src, c.dst}, (c.src, c.dst, c.path))]
-        nodes = [shown for shown in nodes if matches(words, "node", shown.node.name, shown.state, shown.node.reason)]
-        links = [one for one in links if matches(words, one.src, one.dst, one.path, WORDS[one.state], one.words)]
-        count = len(findings) + len(nodes) + len(links)
-        roomy = rows - count  # so many, the worst, may take two lines
-        who = max(scene.pair_width(17), 8)
-        body: list[Line] = []
-        for place, finding in enumerate(findings):
-            body += _finding_lines(finding, who, inner, place < roomy, glyphs, palette)
-        for place, shown in enumerate(nodes, start=len(findings)):
-            body += _node_lines(shown, who, inner, place < roomy, glyphs, palette)
-        for place, concern in enumerate(links, start=len(findings) + len(nodes)):
-            body += _link_lines(concern, who, inner, place < roomy, glyphs, palette)
-        for finding, ago_s in self._recovery.of(scene):
-            if len(body) < rows and not words:
-                body.append(_recovered_line(finding, ago_s, who, inner, glyphs, palette))
-        if count > rows:
-            body[rows - 1 :] = [Line().gap().add(f"and {count - rows + 1} more", palette.dim)]
-        if not body and words:
-            body = [Line().gap().add("nothing has these words", palette.dim)]
-        if not body:
-            body = [Line().gap().add(text, palette.dim) for text in glyphs.wrap(_calm(scene), inner - 2, rows)]
-        title = told(Line().add("Attention", palette.title), words, glyphs, palette, max(inner - 20, 1))
-        self.show(panel(title, body, width, height, framed, glyphs, palette))
+        return [
+            *map(self._finding, findings),
+            *(
+                self._node(shown)
+                for shown in nodes
+                if matches(words, "node", shown.node.name, shown.state, shown.node.reason)
+            ),
+            *(
+                self._link(one)
+                for one in links
+                if matches(words, one.src, one.dst, one.path, WORDS[one.state], one.words)
+            ),
+        ]
+
+    def _head(self, sign: str, about: str, style: Style) -> Line:
+        who = max(self.scene.pair_width(_WHO), 8)
+        return Line().gap().add(f"{sign} ", style).add(self.glyphs.fit(about, who), self.palette.bold).gap()
+
+    def _finding(self, finding: FindingView) -> _Entry:
+        glyphs, palette = self.glyphs, self.palette
+        state: ShownState = "stalled" if finding.severity == "critical" else "degraded"
+        style = palette.states_bold[state]
+        line = self._head(glyphs.states[state], finding.node or f"{finding.src}→{finding.dst}", style)
+        line.add(glyphs.fit(finding.code, _CODE).rstrip(), style).gap()
+        line.add(glyphs.fit(f"{100 * finding.confidence:.0f}%", max(self.width - line.width - 1, 0)).rstrip(),
+                 palette.dim)  # fmt: skip
+        age = format_age(max(self.scene.now_s - utc(finding.since), 0.0))
+        if line.width + len(age) + 2 <= self.width:
+            line.to(self.width - 1 - len(age)).add(age, palette.dim)
+        return _Entry(line, finding.summary.partition(": ")[2] or finding.summary)
+
+    def _node(self, shown: ShownNode) -> _Entry:
+        style = self.palette.node_states[shown.state]
+        line = self._head(self.glyphs.states[shown.state], shown.node.name, style)
+        reason = shown.node.reason or ""
+        return _Entry(line.add(NODE_WORDS[shown.state], style), reason, reason)
+
+    def _link(self, concern: Concern) -> _Entry:
+        style = self.palette.states_bold[concern.state]
+        line = self._head(self.glyphs.states[concern.state], f"{concern.src or '*'}→{concern.dst or '*'}", style)
+        line.add(WORDS[concern.state], style).gap()
+        line.add(self.glyphs.fit(concern.path, min(len(concern.path), _PATH)), self.palette.dim)
+        return _Entry(line, concern.reason or concern.words, concern.words)
 
 
 def _calm(scene: Scene) -> str:
@@ -156,7 +238,7 @@ def concerns(scene: Scene) -> list[Concern]:
     for shown in scene.worst_first:
         if shown.state in TROUBLE and id(shown) not in gathered:
             link = shown.link
-            found.append(Concern(shown.state, link.src, link.dst, link.path, brief_figures(shown)))
+            found.append(Concern(shown.state, link.src, link.dst, link.path, brief_figures(shown), link.reason or ""))
     return sorted(found, key=lambda concern: RANK[concern.state])
 
 
@@ -179,52 +261,8 @@ def brief_figures(shown: ShownLink) -> str:
     return " ".join(parts)
 
 
-def _link_lines(
-    concern: Concern, who: int, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette
-) -> list[Line]:
-    style = palette.states_bold[concern.state]
-    line = Line().gap().add(f"{glyphs.states[concern.state]} ", style)
-    line.add(glyphs.fit(f"{concern.src or '*'}→{concern.dst or '*'}", who), palette.bold).gap()
-    line.add(glyphs.fit(WORDS[concern.state], 11), style)
-    if two_lines:
-        line.add(glyphs.fit(concern.path, max(width - line.width - 1, 0)).rstrip(), palette.dim)
-    return _with_words(line, concern.words, width, two_lines, glyphs, palette)
-
-
-def _finding_lines(
-    finding: FindingView, who: int, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette
-) -> list[Line]:
-    state: ShownState = "stalled" if finding.severity == "critical" else "degraded"
-    style = palette.states_bold[state]
-    about = finding.node or f"{finding.src}→{finding.dst}"
-    line = Line().gap().add(f"{glyphs.states[state]} ", style).add(glyphs.fit(about, who), palette.bold).gap()
-    line.add(glyphs.fit(finding.code, _CODE).rstrip(), style).gap()
-    line.add(glyphs.fit(f"{100 * finding.confidence:.0f}%", max(width - line.width - 1, 0)).rstrip(), palette.dim)
-    if not two_lines:
-        return [line]
-    words = finding.summary.partition(": ")[2] or finding.summary
-    return [line, Line().gap(3).add(glyphs.fit(words, max(width - 4, 0)).rstrip(), palette.text)]
-
-
 def _recovered_line(finding: FindingView, ago_s: float, who: int, width: int, glyphs: Glyphs, palette: Palette) -> Line:
     about = finding.node or f"{finding.src}→{finding.dst}"
     line = Line().gap(3).add(glyphs.fit(about, who), palette.dim).gap()
     words = f"{finding.code} over for {age_words(ago_s)}"
     return line.add(glyphs.fit(words, max(width - line.width - 1, 0)).rstrip(), palette.dim)
-
-
-def _node_lines(
-    shown: ShownNode, who: int, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette
-) -> list[Line]:
-    style = palette.node_states[shown.state]
-    line = Line().gap().add(f"{glyphs.states[shown.state]} ", style)
-    line.add(glyphs.fit(shown.node.name, who), palette.bold).gap().add(glyphs.fit(NODE_WORDS[shown.state], 11), style)
-    if two_lines:
-        line.add("node", palette.dim)
-    return _with_words(line, shown.node.reason or "", width, two_lines, glyphs, palette)
-
-
-def _with_words(line: Line, words: str, width: int, two_lines: bool, glyphs: Glyphs, palette: Palette) -> list[Line]:
-    lines = [line, Line().gap(3)] if two_lines else [line]
-    lines[-1].add(glyphs.fit(words, max(width - lines[-1].width - 1, 0)).rstrip(), palette.text)
-    return lines

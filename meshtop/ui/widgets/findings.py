@@ -31,13 +31,13 @@ def open_ids(scene: Scene) -> frozenset[str]:
 
 
 def listed(scene: Scene) -> list[FindingView]:
-    """Open ones by severity and confidence, then closed ones, the newest first."""
+    """Open ones by severity, among equals in the engine's order of importance, then closed ones, the newest first."""
     standing = open_ids(scene)
     order = {"critical": 0, "warning": 1, "info": 2}
     current = [one for one in scene.view.findings if one.id in standing]
     known = {one.id for one in current}
     current += [one for one in scene.view.snapshot.findings if one.id not in known]
-    current.sort(key=lambda one: (order[one.severity], -one.confidence))
+    current.sort(key=lambda one: order[one.severity])
     return current + [one for one in scene.view.findings if one.id not in standing]
 
 

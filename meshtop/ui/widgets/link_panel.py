@@ -26,6 +26,7 @@ from meshtop.ui.metrics import (
     retx,
     retx_per_s,
     rtt,
+    rtt_full,
     stall,
     stalled_share,
 )
@@ -39,7 +40,7 @@ Pair = tuple[NodeName, NodeName]
 _Read = Callable[[LinkView, Thresholds], Figure]
 _Row = tuple[str, str | _Read, _Read]
 _LABEL = 13
-_COLUMN = 11
+_COLUMN = 12
 # The state that a finding of this severity looks like; the gravest first.
 LOOKS_LIKE: dict[str, ShownState] = {"critical": "stalled", "warning": "degraded", "info": "idle"}
 _ROOMY_FROM = 20  # lines; below, figures are worth more than sentences
@@ -63,30 +64,25 @@ def _bloat(link: LinkView) -> str:
     return format_ratio(link.srtt_ms / link.minrtt_ms)
 
 
-# Name, unit or second figure, figure. Blank lines part ICMP, TCP and the rest.
+# Name, unit or second figure, figure. A blank line parts ICMP from TCP.
 _ROWS: tuple[_Row | None, ...] = (
-    ("rtt", "ms", rtt),
+    ("rtt, ÷base", inflation, rtt),
     ("baseline", "ms", _plain(lambda link: format_ms(link.rtt_baseline_ms))),
-    ("inflation", "", inflation),
-    ("rtt 1200 B", "ms", _plain(lambda link: format_ms(link.rtt_full_ms))),
+    ("rtt 1200 B", "ms", rtt_full),
     ("jitter pdv", "ms", _plain(lambda link: format_ms(link.pdv_ms))),
-    ("loss", "", loss),
-    ("loss 1200 B", "", loss_full),
+    ("loss, 1200 B", loss_full, loss),
     None,
     ("rate", "b/s", rate),
-    ("retrans", "", retx),
-    ("retrans/s", "", retx_per_s),
+    ("retrans, /s", retx_per_s, retx),
     ("needless", "", dsack),
-    ("srtt", "ms", _plain(lambda link: format_ms(link.srtt_ms))),
-    ("srtt÷minrtt", "", _plain(_bloat)),
-    ("flows", "", _plain(lambda link: _count(link.flows))),
-    ("stalls", "", stall),
+    ("srtt, ÷min", _plain(_bloat), _plain(lambda link: format_ms(link.srtt_ms))),
+    ("flows, stall", stall, _plain(lambda link: _count(link.flows))),
     ("long, share", stalled_share, longest_stall),
     ("crawl, syn", connecting, crawling),
     ("pmtu", "B", _plain(lambda link: _count(link.pmtu))),
 )
 _BRIEF: tuple[tuple[str, Callable[[LinkView, Thresholds], Figure]], ...] = (
-    ("rtt", rtt), ("full", _plain(lambda link: format_ms(link.rtt_full_ms))), ("infl", inflation), ("loss", loss),
+    ("rtt", rtt), ("full", rtt_full), ("infl", inflation), ("loss", loss),
     ("full", loss_full), ("rate", rate), ("retx", retx), ("dsack", dsack),
     ("flows", _plain(lambda link: _count(link.flows))), ("stall", stall),
 )  # fmt: skip
@@ -114,8 +110,8 @@ def pair_links(scene: Scene, pair: Pair) -> list[ShownLink]:
 
 
 def findings_of(scene: Scene, pair: Pair) -> list[FindingView]:
-    """The open ones of the pair either way or of one of its nodes, the gravest first; of this direction before those of
-    the other and of the nodes."""
+    """The open ones of the pair either way or of one of its nodes: of this direction before those of the other and of
+    the nodes, the most important first as the engine has them."""
     open_ones = {finding.id for finding in scene.view.snapshot.findings}
     found = [
         finding
@@ -123,9 +119,7 @@ def findings_of(scene: Scene, pair: Pair) -> list[FindingView]:
         if finding.id in open_ones
         and ({finding.src, finding.dst} == set(pair) or (finding.node is not None and finding.node in pair))
     ]
-    return sorted(
-        found, key=lambda one: ((one.src, one.dst) != pair, tuple(LOOKS_LIKE).index(one.severity), -one.confidence)
-    )
+    return sorted(found, key=lambda one: ((one.src, one.dst) != pair, tuple(LOOKS_LIKE).index(one.severity)))
 
 
 def _title(scene: Scene, pair: Pair, glyphs: Glyphs, palette: Palette, width: int) -> Line:
@@ -175,7 +169,7 @@ def _figure_row(row: _Row | None, links: Sequence[ShownLink], scene: Scene, glyp
         figures = [read(shown.link, scene.view.mesh.thresholds)]
         if not isinstance(unit, str):
             figures.append(unit(shown.link, scene.view.mesh.thresholds))
-        for figure, size in zip(figures, (_COLUMN - 4,) if len(figures) == 1 else (_COLUMN - 5, 5), strict=True):
+        for figure, size in zip(figures, (_COLUMN - 4,) if len(figures) == 1 else (_COLUMN - 6, 6), strict=True):
             style = palette.states["stale"] if shown.stale else palette.gravity[figure.gravity]
             line.add(glyphs.fit(figure.text, size, ">"), style)
         if isinstance(unit, str):

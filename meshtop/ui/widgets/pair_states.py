@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from meshtop.model import PathName
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
-from meshtop.ui.metrics import METRICS, Figure, Gravity, dsack, longest_stall, stall
+from meshtop.ui.metrics import METRICS, Figure, Gravity, dsack, longest_stall, rtt_full, stall
 from meshtop.ui.scene import WORDS, Scene, ShownLink, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.widgets.canvas import Canvas, panel
@@ -90,7 +90,7 @@ def _figures(scene: Scene, shown: ShownLink) -> list[tuple[str, Figure, int]]:
     bloat = link.srtt_ms / link.minrtt_ms if link.srtt_ms is not None and link.minrtt_ms else None
     return [
         ("rtt", rtt.main(link, limits), 5), ("÷base", rtt.side(link, limits), 4),
-        ("1200 B", plain(format_ms(link.rtt_full_ms)), 5), ("loss", loss.main(link, limits), 4),
+        ("1200 B", rtt_full(link, limits), 5), ("loss", loss.main(link, limits), 4),
         ("1200 B", loss.side(link, limits), 4), ("rate", rate.main(link, limits), 5),
         ("retx", retx.main(link, limits), 4), ("needless", dsack(link, limits), 4), ("stalls", stall(link, limits), 5),
         ("longest", longest_stall(link, limits), 4), ("flows", plain(_count(link.flows)), 3),

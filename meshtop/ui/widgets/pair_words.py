@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from meshtop.engine.snapshot import FindingView, NodeView
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
@@ -9,6 +11,7 @@ from meshtop.ui.scene import NODE_WORDS, RANK, Scene, ShownNode, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.canvas import Canvas, panel
+from meshtop.ui.widgets.findings import where
 from meshtop.ui.widgets.header import clock_text
 from meshtop.ui.widgets.link_panel import LOOKS_LIKE, Pair, findings_of, pair_links
 from meshtop.units import format_ms, format_pct
@@ -18,21 +21,35 @@ class FindingPanel(Canvas):
     def draw(self, scene: Scene, pair: Pair | None, width: int, height: int, glyphs: Glyphs, palette: Palette) -> None:
         findings = findings_of(scene, pair) if pair is not None else []
         title = Line().add("Finding" if len(findings) < 2 else f"{len(findings)} findings", palette.title)
-        if not findings and pair is not None:
+        others = Line()
+        body: list[Line] = []
+        if pair is not None and findings:
+            body = _finding_lines(scene, findings[0], pair, width, height - 1, glyphs, palette)
+            others = _others(findings[1:], palette)
+        elif pair is not None:
             title = Line().add("No finding", palette.title)
-        body = _finding_lines(scene, findings[0], width, glyphs, palette) if findings else []
-        if pair is not None and not findings:
             body = _reasons(scene, pair, width, glyphs, palette)
-        self.show(panel(title, body[: max(height - 1, 0)], width, height, False, glyphs, palette))
+        body = body[: max(height - 1, 0)]
+        self.show(panel(title, body, width, height, False, glyphs, palette, right=others))
 
 
-def _finding_lines(scene: Scene, finding: FindingView, width: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
+def _others(findings: Sequence[FindingView], palette: Palette) -> Line:
+    """Those that are not told here, by their codes."""
+    codes = list(dict.fromkeys(finding.code for finding in findings))
+    return Line().add(f"also {', '.join(codes)}", palette.dim) if codes else Line()
+
+
+def _finding_lines(
+    scene: Scene, finding: FindingView, pair: Pair, width: int, rows: int, glyphs: Glyphs, palette: Palette
+) -> list[Line]:
     state = LOOKS_LIKE[finding.severity]
-    head = Line().gap().add(f"{glyphs.states[state]} ", palette.states_bold[state])
+    head = Line().gap().add(f"{glyphs.states[state]} {finding.code} ", palette.states_bold[state])
     tail = f"  {finding.confidence:.0%} sure, since {clock_text(utc(finding.since))}"
-    where = f"{finding.path}: " if finding.path else f"{finding.node}: " if finding.node else ""
+    about = finding.path or "" if (finding.src, finding.dst) == pair else where(finding)
+    sentence = finding.summary.partition(": ")[2] or finding.summary
+    text = f"{about}: {sentence}" if about else sentence
     room = max(width - head.width - len(tail) - 1, 10)
-    head.add(glyphs.fit(where + finding.summary, min(room, len(where + finding.summary))).rstrip(), palette.bold)
+    head.add(glyphs.fit(text, room).rstrip(), palette.bold)
     if head.width + len(tail) < width:
         head.add(tail, palette.dim)
     lines = [head]
@@ -40,8 +57,8 @@ def _finding_lines(scene: Scene, finding: FindingView, width: int, glyphs: Glyph
         line = Line().gap(3).add(glyphs.text("→ "), palette.dim)
         lines.append(line.add(glyphs.fit(step, max(width - line.width - 1, 0)).rstrip(), palette.key))
     parts = [f"{one.what} {_value(one.value)} ({one.expected})" for one in finding.evidence]
-    for text in glyphs.wrap(" · ".join(parts), max(width - 4, 8), 3):
-        lines.append(Line().gap(3).add(text, palette.text))
+    for told in glyphs.wrap(" · ".join(parts), max(width - 4, 8), max(rows - len(lines), 0)):
+        lines.append(Line().gap(3).add(told, palette.text))
     return lines
 
 
