@@ -35,6 +35,7 @@ LOG_WITH_STALLS = 3  # entries that are worth more than the nodes: these stand b
 SEPARATOR = 2  # cells between matrices side by side
 SIDE_WIDTH = 40
 LINK_PANEL_LINES = 22  # what the side panel says about one pair with two paths
+ATTENTION_BELOW = 5  # lines of it below a matrix that is too wide to have it beside
 MOST_ATTENTION = 16  # lines: more findings than that are for the diagnosis
 
 
@@ -183,10 +184,13 @@ def _narrow_plan(body: int, frame: int, framed: bool, grid: Grid, nodes: int, pa
     if matrix + link > body:
         link = 0
     stalls = _stalls(body - matrix - link, frame, nodes) if strips else 0
-    node_lines, log, spare = _stack(body - matrix - link - stalls, frame + 1 + nodes, frame + 1)
+    room = body - matrix - link - stalls
+    attention = min(room - frame - 2, frame + ATTENTION_BELOW) if grid.kind == "glyph" else 0
+    attention = attention if attention >= frame + 2 else 0
+    node_lines, log, spare = _stack(room - attention, frame + 1 + nodes, frame + 1)
     return Plan(
         mode="grid", framed=framed, grid=grid, matrix=matrix + spare, link=link, stalls=stalls, nodes=node_lines,
-        log=log,
+        attention=attention, log=log,
     )  # fmt: skip
 
 

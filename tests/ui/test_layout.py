@@ -12,9 +12,8 @@ from meshtop.ui.layout import SEPARATOR, Plan, plan, plan_without_nodes
 def column(chosen: Plan, side: bool) -> int:
     if side:
         return chosen.link + chosen.attention
-    return (
-        chosen.matrix + chosen.worst + chosen.stalls + chosen.nodes + chosen.log + (0 if chosen.side else chosen.link)
-    )
+    beside = 0 if chosen.side else chosen.link + chosen.attention
+    return chosen.matrix + chosen.worst + chosen.stalls + chosen.nodes + chosen.log + beside
 
 
 @given(

@@ -45,6 +45,7 @@ class OverviewScreen(SceneScreen):
                 yield LinkPanel(id="link-below")
                 yield StallsPanel(id="stalls")
                 yield NodesPanel(id="nodes")
+                yield AttentionPanel(id="attention-below")
                 yield LogPanel(id="log")
             with Vertical(id="side"):
                 yield AttentionPanel(id="attention")
@@ -97,16 +98,11 @@ class OverviewScreen(SceneScreen):
         if chosen.nodes:
             self.query_one(NodesPanel).draw(scene, left, chosen.nodes, framed, glyphs, palette)
         if chosen.attention:
-            self.query_one(AttentionPanel).draw(
-                scene,
-                self.filter,
-                keys.written("diagnosis.open", self.meshtop.key_table),
-                chosen.side,
-                chosen.attention,
-                framed,
-                glyphs,
-                palette,
-            )
+            attention = self.query_one("#attention" if chosen.side else "#attention-below", AttentionPanel)
+            attention.draw(
+                scene, self.filter, keys.written("diagnosis.open", self.meshtop.key_table), chosen.side or left,
+                chosen.attention, framed, glyphs, palette,
+            )  # fmt: skip
         if chosen.log:
             self.query_one(LogPanel).draw(scene, left, chosen.log, framed, glyphs, palette)
 
@@ -127,7 +123,8 @@ class OverviewScreen(SceneScreen):
             "#matrix": chosen.matrix, "#worst": chosen.worst, "#stalls": chosen.stalls,
             "#nodes": chosen.nodes, "#log": chosen.log,
             "#link-side": chosen.link if chosen.side else 0, "#link-below": 0 if chosen.side else chosen.link,
-            "#attention": chosen.attention,
+            "#attention": chosen.attention if chosen.side else 0,
+            "#attention-below": 0 if chosen.side else chosen.attention,
         }  # fmt: skip
         for selector, lines in heights.items():
             part = self.query_one(selector, Widget)
