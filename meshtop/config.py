@@ -29,6 +29,8 @@ MIN_INTERVAL_S, MAX_INTERVAL_S = 0.1, 60.0
 
 _MAX_FILE_BYTES = 1_000_000  # a mesh of hundreds of nodes is 50 kB
 _MIN_LINE_BPS = 1000  # "10" is a forgotten unit, not a line
+_MAX_LINE_BPS = 10**13  # ten times the fastest Ethernet there is
+_MAX_BURST_BYTES = 1024**5  # a day at the rate of that Ethernet
 # Shown in narrow cells, written as SRC:DST and in file names: a letter or digit first, then also . _ -
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,15}", re.ASCII)
 _RESERVED_PATHS = ("both",)  # `--path both` compares all
@@ -224,6 +226,8 @@ def _addresses(table: Table, path_names: tuple[str, ...], nat: tuple[str, ...], 
             table.blame('address is missing; write address = { public = "203.0.113.10" }')
         return {}
     given = table.table("address", None)
+    if table.data["address"] == {} and "nat" not in table:
+        table.blame('no address is in it; write address = { public = "203.0.113.10" }', "address")
     found: dict[str, str] = {}
     for name in given.data:
         if name not in path_names:
@@ -324,13 +328,15 @@ def _line_rate(raw: object) -> int:
     value = units.parse_rate(_quantity(raw, "10M"))
     if value < _MIN_LINE_BPS:
         raise ValueError(f"{shown(raw)} is less than 1 kbit/s; write the line rate as 10M or 10Mbit/s")
+    if value > _MAX_LINE_BPS:
+        raise ValueError(f"{shown(raw)} is more than any line; write the line rate as 10M or 10Mbit/s")
     return value
 
 
 def _size(raw: object) -> int:
     value = units.parse_size(str(raw) if type(raw) is int else _quantity(raw, "250M"))
-    if value < 1:
-        raise ValueError(f"{shown(raw)} is no size; write 250M")
+    if not 1 <= value <= _MAX_BURST_BYTES:
+        raise ValueError(f"{shown(raw)} is out of range; write 1 to 1024T")
     return value
 
 
@@ -437,7 +443,11 @@ def _address(raw: object) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
             raise ValueError(f"{shown(raw)} has a scope; write an address that is the same on every node")
+        if address.is_link_local:
+            raise ValueError(f"{shown(raw)} is of one link only; write an address that others can dial from anywhere")
         address = address.ipv4_mapped or address
+    if address.is_loopback:
+        raise ValueError(f"{shown(raw)} is every node's own; write the address that the others dial")
     if address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255":
         raise ValueError(f"{shown(raw)} is not the address of one node")
     return str(address)

@@ -195,6 +195,11 @@ def _explained(message: str, text: str) -> Mistake:
     cure = ""
     if what == "Illegal character '\\n'":
         what = "a text is not closed on its line"
+    elif declared := re.fullmatch(r"Cannot declare \(('.*',?)\) twice", what):
+        names = re.findall(r"'([^']*)'", declared[1])
+        what = f"[{dotted(names)}] is there twice"
+    elif what == "Cannot overwrite a value":
+        what = "this key is there twice"
     unquoted = _UNQUOTED.fullmatch(lines[number - 1]) if number <= len(lines) else None
     if unquoted and len(unquoted[1]) <= 60:
         cure = f"; text stands in quotes: {shown(unquoted[1])}"

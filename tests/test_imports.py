@@ -151,8 +151,8 @@ def test_headless_commands_never_load_textual(command: str, tmp_path: Path) -> N
     file = tmp_path / "meshtop.toml"
     file.write_text(
         '[paths.p]\nkind = "underlay"\n'
-        '[nodes.a]\nssh = "127.0.0.1:9"\naddress = { p = "127.0.0.2" }\n'
-        '[nodes.b]\nssh = "127.0.0.3:9"\naddress = { p = "127.0.0.3" }\n'
+        '[nodes.a]\nssh = "127.0.0.1:9"\naddress = { p = "192.0.2.2" }\n'
+        '[nodes.b]\nssh = "127.0.0.3:9"\naddress = { p = "192.0.2.3" }\n'
     )
     loaded = loaded_by(run_cli("-c", str(file), command, "--for", "100ms"))
     assert "meshtop.collect.collector" in loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 
 from meshtop.model import Value
 
@@ -37,9 +38,19 @@ def parse_target(text: str) -> Target:
     elif rest.count(":") == 1:
         host, _, port = rest.partition(":")
     else:
-        host, port = rest, None
+        host, port = _bare(text, rest), None
     if not host or _UNSAFE.search(host):
         raise ValueError(f'"{text}" names no host; {WRITE_IT}')
     if port is not None and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise ValueError(f'"{text}" has no usable port, which is 1 to 65535; {WRITE_IT}')
     return Target(host=host, port=None if port is None else int(port), user=user or None)
+
+
+def _bare(text: str, host: str) -> str:
+    """A host without a port. Several colons are those of an IPv6 address."""
+    if ":" in host:
+        try:
+            IPv6Address(host)
+        except ValueError:
+            raise ValueError(f'"{text}" names no host; {WRITE_IT}') from None
+    return host
