@@ -35,6 +35,7 @@ def test_the_line_is_found(known: Path) -> None:
     assert (entry.file, entry.line, entry.key, entry.role) == (str(known), 5, right, "key")
 
 
+@pytest.mark.node
 def test_hashed_names_are_found(known: Path) -> None:
     key = _key()
     known.write_text(_line("[node]:2222", key) + _line("node", _key()))
@@ -76,6 +77,7 @@ def test_changed_is_told_with_line_fingerprints_and_cure(known: Path) -> None:
     assert f"ssh-keygen -f {known} -R '[node]:2222'" in fault.cure
 
 
+@pytest.mark.node
 def test_the_cure_for_a_changed_key_works(known: Path) -> None:
     known.write_text(_line("[node]:2222", _key()) + _line("other", _key()))
     cure = refused(NODE_2222, KnownHosts([str(known)]), _key()).cure
