@@ -105,8 +105,8 @@ class BurstInterval(Value, frozen=True, kw_only=True):
 
 
 class Bystander(Value, frozen=True, kw_only=True):
-    """A flow that shares a line with the burst: its rate over the ten seconds before, and while the burst ran. None: it
-    was not there yet, or not seen."""
+    """A flow that shares a line with the burst: its rate over the ten seconds before (before the first of several bursts
+    in a row), and while the burst ran. None: it was not there yet, or not seen."""
 
     src: NodeName
     dst: NodeName | None
@@ -117,8 +117,8 @@ class Bystander(Value, frozen=True, kw_only=True):
 
 
 class BurstPings(Value, frozen=True, kw_only=True):
-    """The probe's own pings from ``src`` to ``dst`` on the burst's path: medians over the ten seconds before and while
-    it ran, and the share of those that were decided meanwhile and lost."""
+    """The probe's own pings from ``src`` to ``dst`` on the burst's path: medians over the ten seconds before (as
+    those of bystanders) and while it ran, and the share of those that were decided meanwhile and lost."""
 
     rtt_before_ms: float | None = None
     rtt_ms: float | None = None

@@ -199,15 +199,14 @@ class BurstQueue:
         if asks and not command.confirmed:
             raise ValueError(f"{'; '.join(dict.fromkeys(asks))}; confirm it to start")
         entries: list[_Entry] = []
-        for plan in plans:
+        for plan in plans:  # each is told of before the next
             self._number += 1
-            entries.append(_Entry(f"b{self._number}", plan, entries[-1] if entries else None))
-        self._waiting += entries
-        free = self._free()
-        for entry in entries:
-            if entry not in free:
+            entry = _Entry(f"b{self._number}", plan, entries[-1] if entries else None)
+            entries.append(entry)
+            self._waiting.append(entry)
+            self._advance()
+            if entry in self._waiting:
                 self._say("queued", bursts.queued(entry.id, entry.plan))
-        self._advance()
         return entries
 
     def _free(self) -> list[_Entry]:

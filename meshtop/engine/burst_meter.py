@@ -70,6 +70,9 @@ class Metered:
         where = bisect_right(self.points, at, key=_when)
         return self.points[where - 1] if where else None
 
+    def is_gone(self, at: float) -> bool:
+        return self.gone_at is not None and self.gone_at <= at
+
     def first_above(self, acked: int) -> float | None:
         """When it was first seen to have sent more than that."""
         return next((each.at for each in self.points if each.acked > acked), None)

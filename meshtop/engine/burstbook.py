@@ -10,6 +10,7 @@ holds, and what it lacks is filled in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -44,17 +45,31 @@ _UNSEEN_S = 0.9
 _CLOCKS_S = 0.1
 # A rate over less says nothing of what a flow does.
 _LEAST_BEFORE_S = 0.5
-# What a burst leaves in the queues of its lines has gone by then.
+# What a burst leaves in the queues of its lines has gone by then …
 _SETTLED_S = 0.5
+# … and a ping a second was answered. Before a burst that follows sooner, what counts is how it was before the first.
+_LEAST_QUIET_S = 2.0
 _NEWS_LATE_S = 3.0  # half a second, and what a full line adds
 _TALK_BYTES = 2000  # a stream's cookie is less, a load's first round trip more
 
 
-class Beside(NamedTuple):
-    """A flow as a burst began: its rate before (None: not followed for long enough), the bytes it had sent."""
+Flow = tuple[NodeName, SocketId]
 
-    bps: float | None
-    acked: int
+
+class Quiet(NamedTuple):
+    """How it was on the lines of a burst before it, or before the first of several in a row. ``rates`` None: not
+    followed for long enough."""
+
+    after: float
+    upto: float
+    rates: Mapping[Flow, float | None]
+
+
+class Past(NamedTuple):
+    """The last burst of a node."""
+
+    ended_at: float
+    quiet: Quiet
 
 
 class _Burst:
@@ -64,10 +79,10 @@ class _Burst:
         self.record = record
         self.began_at: float | None = None
         self.ended_at: float | None = None
-        self.quiet_since = 0.0  # when the last burst over these lines ended, or a while before this one
+        self.quiet = Quiet(0.0, 0.0, {})
         self.seen_at: float | None = None  # up to when its sockets were read
         self.told_streams = False  # iperf3 itself tells of each stream
-        self.beside: dict[tuple[NodeName, SocketId], Beside] = {}  # flows that were there when it began
+        self.beside: dict[Flow, int] = {}  # flows that were there when it began; the bytes they had sent
 
     @property
     def sender(self) -> NodeName:
@@ -105,9 +120,9 @@ class BurstBook:
         self._meters = {
             node.name: Meter(Attribution(mesh, node.name, own), Services(mesh, node.name)) for node in mesh.nodes
         }
-        self._records: dict[str, BurstRecord] = {}  # without ``raw``, oldest first
+        self._records: dict[str, BurstRecord] = {}  # without ``raw``
         self._open: dict[str, _Burst] = {}
-        self._ended_at: dict[NodeName, float] = {}  # the last burst with that node
+        self._past: dict[NodeName, Past] = {}
 
     # ── In ──
 
@@ -121,8 +136,7 @@ class BurstBook:
             case "started":
                 burst.record = record
                 burst.began_at = self._began(burst, event.at)
-                last = max(self._ended_at.get(node, 0.0) for node in (record.src, record.dst))
-                burst.quiet_since = max(burst.began_at - BEFORE_S, last + _SETTLED_S)
+                burst.quiet = self._quiet(burst, burst.began_at)
                 burst.beside = self._beside(burst, burst.began_at)
                 burst.record = msgspec.structs.replace(record, intervals=(), loaded=rfc3339(burst.began_at))
             case "interval":
@@ -133,7 +147,7 @@ class BurstBook:
             case "closed":
                 burst.ended_at = event.at
                 if burst.began_at is not None:
-                    self._ended_at.update(dict.fromkeys((record.src, record.dst), event.at))
+                    self._past.update(dict.fromkeys((record.src, record.dst), Past(event.at, burst.quiet)))
                 del self._open[record.id]
                 burst.record = self._complete(burst, record, known)
             case _:
@@ -293,40 +307,56 @@ class BurstBook:
             and (burst.ended_at is None or each.clock.operator_time(each.stall.start_uptime_s) <= burst.ended_at)
         ]
 
-    def _sharing(self, burst: _Burst) -> Iterator[tuple[NodeName, SocketId, Metered]]:
+    def _sharing(self, burst: _Burst) -> Iterator[tuple[Flow, Metered]]:
         """Flows that send over the sender's line, or into the receiver's."""
         for name, meter in self._meters.items():
             for socket, metered in meter.sockets():
                 link = metered.link
                 shares = name == burst.sender or (link is not None and link.dst == burst.receiver)
                 if shares and not burst.is_own(name, socket):
-                    yield name, socket, metered
+                    yield (name, socket), metered
 
-    def _beside(self, burst: _Burst, began: float) -> dict[tuple[NodeName, SocketId], Beside]:
-        found = {}
-        for name, socket, metered in self._sharing(burst):
-            stood = metered.stood(began)
-            if stood is None or (metered.gone_at is not None and metered.gone_at <= began):
-                continue
-            since = max(burst.quiet_since, self._meters[name].first_at or began)
-            if not metered.born:
-                since = max(since, metered.points[0].at)
-            moved = metered.moved(since, began) if began - since >= _LEAST_BEFORE_S else None
-            rate = 8 * moved[0] / (began - since) if moved is not None else None
-            found[name, socket] = Beside(rate, stood.acked)
-        return found
+    def _beside(self, burst: _Burst, began: float) -> dict[Flow, int]:
+        there = ((flow, each.stood(began)) for flow, each in self._sharing(burst) if not each.is_gone(began))
+        return {flow: point.acked for flow, point in there if point is not None}
+
+    def _quiet(self, burst: _Burst, began: float) -> Quiet:
+        ends = (burst.record.src, burst.record.dst)
+        after = began - BEFORE_S
+        last = max((self._past[end] for end in ends if end in self._past), key=attrgetter("ended_at"), default=None)
+        if last is not None:
+            after = max(after, last.ended_at + _SETTLED_S)
+            if began - after < _LEAST_QUIET_S:
+                return last.quiet
+        rates = {
+            (name, socket): self._rate(name, metered, after, began)
+            for name, meter in self._meters.items()
+            for socket, metered in meter.sockets()
+            if not burst.is_own(name, socket)
+            and (name in ends or (metered.link is not None and metered.link.dst in ends))
+        }
+        return Quiet(after, began, rates)
+
+    def _rate(self, node: NodeName, metered: Metered, after: float, upto: float) -> float | None:
+        after = max(after, self._meters[node].first_at or upto)
+        if not metered.born:
+            after = max(after, metered.points[0].at)
+        moved = metered.moved(after, upto) if upto - after >= _LEAST_BEFORE_S else None
+        return 8 * moved[0] / (upto - after) if moved is not None else None
 
     def _bystanders(self, burst: _Burst, now: float) -> tuple[Bystander, ...]:
         """The flows beside it that send, the fastest first."""
         began = burst.began_at or now
         seconds = min(now, burst.ended_at or now) - began
         found: list[Bystander] = []
-        for name, socket, metered in self._sharing(burst):
-            before = burst.beside.get((name, socket))
-            if before is None and (metered.points[0].at <= began or not metered.born):
+        for flow, metered in self._sharing(burst):
+            stood = burst.beside.get(flow)
+            if stood is None and (metered.points[0].at <= began or not metered.born):
                 continue  # it was over before
-            sent = metered.points[-1].acked - (before.acked if before is not None else 0)
-            if sent <= 0 and not (before is not None and before.bps):
+            name, socket = flow
+            before_bps = burst.quiet.rates.get(flow)
+            sent = metered.points[-1].acked - (stood or 0)
+            if sent <= 0 and not before_bps:
                 continue
             link = metered.link
             each = Bystander(
@@ -338,7 +368,7 @@ class BurstBook:
                     "peer": _end(socket.peer, socket.peer_port),
                     "process": self._nodes[name].process_of(metered.inode),
                 },
-                bps_before=round(before.bps) if before is not None and before.bps is not None else None,
+                bps_before=round(before_bps) if before_bps is not None else None,
                 bps_during=round(8 * max(0, sent) / seconds) if seconds > 0 else None,
             )
             found.append(each)
@@ -355,9 +385,9 @@ class BurstBook:
         if link is None or burst.began_at is None or node.boot is None or not link.ever_answered:
             return None
         began, until = node.axis_now(burst.began_at), node.axis_now(min(now, burst.ended_at or now))
-        quiet = node.axis_now(burst.quiet_since)
-        before, _ = link.small.tally(quiet, began)
-        full_before, _ = link.full.tally(quiet, began)
+        quiet = node.axis_now(burst.quiet.after), node.axis_now(burst.quiet.upto)
+        before, _ = link.small.tally(*quiet)
+        full_before, _ = link.full.tally(*quiet)
         rtts, lost = link.small.tally(began, until)
         full_rtts, full_lost = link.full.tally(began, until)
         return BurstPings(
@@ -372,7 +402,8 @@ class BurstBook:
     # ── Out ──
 
     def __iter__(self) -> Iterator[BurstRecord]:
-        return iter(self._records.values())
+        """In the order in which they were asked for, which is not always that in which they were told of."""
+        return iter(sorted(self._records.values(), key=_place))
 
     def get(self, identity: str) -> BurstRecord | None:
         return self._records.get(identity)
@@ -380,7 +411,7 @@ class BurstBook:
     def loaded_nodes(self, now: float) -> set[NodeName]:
         """The ends of what is being sent now, is about to be or just was: they are sampled closely."""
         active = (burst.record for burst in self._open.values() if burst.record.state not in ("queued", *OVER))
-        lately = {node for node, ended_at in self._ended_at.items() if now - ended_at < LINGER_S}
+        lately = {node for node, past in self._past.items() if now - past.ended_at < LINGER_S}
         return lately | {node for record in active for node in (record.src, record.dst)}
 
     def overlapping(self, after: float) -> tuple[BurstRecord, ...]:
@@ -394,6 +425,10 @@ class BurstBook:
     def seen_until(self, node: NodeName) -> float | None:
         meter = self._meters.get(node)
         return meter.newest_at if meter is not None else None
+
+
+def _place(record: BurstRecord) -> tuple[int, str]:
+    return len(record.id), record.id  # b2, b10
 
 
 def _interval(burst: _Burst, streams: Iterable[tuple[SocketId, Metered]], after: float, upto: float) -> BurstInterval:

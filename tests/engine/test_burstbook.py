@@ -199,6 +199,37 @@ def test_flows_of_the_burst_before_are_none_beside_the_next(scene):
     assert [each.flow["local"] for each in closed.bystanders] == ["10.10.10.5:50000"]
 
 
+def test_before_a_second_burst_in_a_row_is_before_the_first(scene):
+    run = scene()
+    run.running()
+    for n in range(5):
+        run.step(streams=((n + 1) * MB, (n + 1) * MB), beside=22 * MB + (n + 1) * MB // 10)
+    run.told("closed", state="done")
+    run.step(gone=[SocketId("10.10.10.5", 40001 + n, "10.10.10.1", 5203, str(10 + n)) for n in (0, 1)])
+    run.burst = record(id="b2", port=5204)
+    run.told("started")
+    run.step(beside=23 * MB)
+    (closed,) = run.told("closed", state="done")
+    (beside,) = closed.bystanders
+    assert beside.bps_before == pytest.approx(5e6, rel=0.02)  # not what it had beside the first burst
+
+
+def test_a_burst_long_after_another_has_its_own_before(scene):
+    run = scene()
+    run.running()
+    run.step(streams=(MB, MB), beside=22 * MB)
+    run.told("closed", state="done")
+    gone = [SocketId("10.10.10.5", 40001 + n, "10.10.10.1", 5203, str(10 + n)) for n in (0, 1)]
+    for n in range(20):
+        run.step(gone=gone if n == 0 else (), beside=(23 + n) * MB + n * MB)
+    run.burst = record(id="b2", port=5204)
+    run.told("started")
+    run.step(beside=70 * MB)
+    (closed,) = run.told("closed", state="done")
+    (beside,) = closed.bystanders
+    assert beside.bps_before == pytest.approx(10e6, rel=0.1)
+
+
 def test_only_stalls_of_its_own_sockets_are_its_stalls(scene):
     run = scene()
     run.running()
