@@ -8,6 +8,7 @@ to standard error.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -128,7 +129,10 @@ _COMMON = (
         help="Colours of the screen; `meshtop themes` lists them.",
     ),
     click.option(
-        "--theme-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Themes of your own."
+        "--theme-dir",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Themes of your own.",
     ),
     click.option("--interval", type=Duration(MIN_INTERVAL_S, MAX_INTERVAL_S), metavar="1s", help="Sample this often."),
     click.option(
@@ -280,10 +284,10 @@ def _watch(settings: Settings, record: Path | None) -> int:
               help="Collect that long, once every node is up or has failed.")  # fmt: skip
 @click.option("--svg", type=_file, metavar="FILE", help="Draw the screen into FILE, and its text into FILE.txt.")
 @click.option("--png", type=_file, metavar="FILE", help="The same as PNG.")
-@click.option("--text", type=_file, metavar="FILE", help="The screen as plain text.")
-@click.option("--view", default="overview", show_default=True, metavar="NAME", shell_complete=offered("views"),
+@click.option("--text", type=_file, metavar="FILE", help="The screen as plain text; - is standard output.")
+@click.option("--view", show_default="overview", metavar="NAME", shell_complete=offered("views"),
               help="overview, link:SRC:DST, node:NAME, stalls, diagnosis, burst or log.")  # fmt: skip
-@click.option("--size", type=ScreenSize(), default="120x40", show_default=True, metavar="WxH", help="Columns x lines.")
+@click.option("--size", type=ScreenSize(), show_default="120x40", metavar="WxH", help="Columns x lines.")
 @from_option
 @record_option
 @common
@@ -296,8 +300,8 @@ def snapshot(
     svg: Path | None,
     png: Path | None,
     text: Path | None,
-    view: str,
-    size: tuple[int, int],
+    view: str | None,
+    size: tuple[int, int] | None,
     source: Path | None,
     record: Path | None,
     **given: Any,
@@ -454,6 +458,10 @@ def main() -> None:
 
 
 def _run() -> int:
+    if "_MESHTOP_COMPLETE" in os.environ:  # a shell asks what to offer
+        from meshtop.commands.completion_install import register
+
+        register()
     try:
         code = cli.main(prog_name="meshtop", standalone_mode=False)
     except click.ClickException as error:

@@ -446,8 +446,6 @@ def _address(raw: object) -> str:
         if address.is_link_local:
             raise ValueError(f"{shown(raw)} is of one link only; write an address that others can dial from anywhere")
         address = address.ipv4_mapped or address
-    if address.is_loopback:
-        raise ValueError(f"{shown(raw)} is every node's own; write the address that the others dial")
     if address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255":
         raise ValueError(f"{shown(raw)} is not the address of one node")
     return str(address)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import click
 import msgspec
 
+from meshtop.commands.output import stdout, write_all
 from meshtop.engine.snapshot import FlowView, TrailPoint, View
 from meshtop.model import LinkKey, Mesh, NodeName
 
@@ -17,24 +18,33 @@ if TYPE_CHECKING:
     from meshtop.ui.screenshot import Picture
 
 Kind = Literal["svg", "png", "text"]
+STANDARD_OUTPUT = Path("-")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """``files`` by kind; ``size`` in columns and lines."""
 
     files: Mapping[Kind, Path]
-    view: str = "overview"
-    size: tuple[int, int] = (120, 40)
-    theme: str | None = None
-    theme_dir: Path | None = None
+    view: str
+    size: tuple[int, int]
+    theme: str | None
+    theme_dir: Path | None
 
 
 def wanted(
-    files: Mapping[Kind, Path | None], view: str, size: tuple[int, int], theme: str | None, theme_dir: Path | None
+    files: Mapping[Kind, Path | None],
+    view: str | None,
+    size: tuple[int, int] | None,
+    theme: str | None,
+    theme_dir: Path | None,
 ) -> Wanted | None:
     """What the options ask for; None where no picture is."""
     given = {kind: file for kind, file in files.items() if file is not None}
-    return Wanted(files=given, view=view, size=size, theme=theme, theme_dir=theme_dir) if given else None
+    if not given:
+        if view is not None or size is not None:
+            raise click.UsageError("--view and --size say what is drawn; add --svg, --png or --text FILE")
+        return None
+    return Wanted(files=given, view=view or "overview", size=size or (120, 40), theme=theme, theme_dir=theme_dir)
 
 
 def check(asked: Wanted, mesh: Mesh) -> None:
@@ -92,6 +102,9 @@ def write(view: View, asked: Wanted, kept: Kept) -> None:
     )
     for file, content in _contents(picture, asked).items():
         try:
+            if file == STANDARD_OUTPUT:
+                write_all(stdout(), content)
+                continue
             file.write_bytes(content)
         except OSError as error:
             raise click.UsageError(f"{file}: {error.strerror or error}") from None
@@ -116,6 +129,6 @@ def _contents(picture: Picture, asked: Wanted) -> dict[Path, bytes]:
             contents[file] = (picture.svg() if kind == "svg" else picture.text).encode()
     if "text" not in asked.files:
         for file in asked.files.values():
-            if file.is_file() or not file.exists():  # never beside /dev/stdout
+            if file != STANDARD_OUTPUT and (file.is_file() or not file.exists()):  # never beside /dev/stdout
                 contents.setdefault(file.with_suffix(".txt"), picture.text.encode())
     return contents

@@ -37,6 +37,13 @@ def test_text_alone_and_the_state_beside_it(tmp_path) -> None:
     assert "e → a" in (tmp_path / "a.txt").read_text(encoding="utf-8")
 
 
+def test_text_on_standard_output(tmp_path) -> None:
+    done = meshtop("--text", "-", "--view", "stalls", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 40
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_same_recording_gives_the_same_picture(tmp_path) -> None:
     for name in ("one.svg", "two.svg"):
         assert meshtop("--svg", name, "--view", "diagnosis", cwd=tmp_path).returncode == 0
@@ -52,6 +59,8 @@ def test_the_same_recording_gives_the_same_picture(tmp_path) -> None:
         (["--text", "a.txt", "--size", "9x9"], "out of range; write 10x3 to 500x200"),
         (["--png", "gone/a.png"], "gone is no folder"),
         (["--png", "a.png", "--theme", "nosuch"], "no theme is called nosuch"),
+        (["--png", "a.png", "--theme-dir", "gone"], "'gone' does not exist"),
+        (["--view", "stalls"], "add --svg, --png or --text FILE"),
     ],
 )
 def test_what_cannot_be_drawn_is_said_before_anything_is_read(options, said, tmp_path) -> None:
