@@ -33,7 +33,8 @@ from meshtop.lab.faults.nodes import (
     ToolSlow,
 )
 from meshtop.lab.netns import TUN_QUEUE_PACKETS, LabError, namespace_pids, run
-from meshtop.lab.plan import MGMT
+from meshtop.lab.overlay import DIRECT
+from meshtop.lab.plan import PUBLIC, VPN
 from meshtop.lab.sshd_config import SEARCH_PATH
 
 if TYPE_CHECKING:
@@ -177,8 +178,12 @@ _TICK_S, _PACKET_BYTES = 0.01, 2000
 
 
 def _set_qdiscs(lab: Lab, node: str, fault: HostQueue | None) -> None:
-    """Before its lines and its overlay, but not where SSH comes in. None: what the kernel gives each device."""
-    for device in _data_devices(lab, node):
+    """Before its line, and before the overlay where the WAN itself carries that. None: what the kernel gives a device.
+
+    A TCP of the node itself is told of what is dropped there and slows down, as if it had been lost; what a tunnel's
+    datagrams carry is lost to the TCP inside."""
+    tunnelled = fault is not None and lab.overlay != DIRECT
+    for device in _data_devices(lab, node)[: 1 if tunnelled else None]:
         at = ["tc", "-n", lab.plan.namespace(node), "qdisc"]
         if fault is not None:
             burst = max(_PACKET_BYTES, int(fault.rate_bps / 8 * _TICK_S))
@@ -195,7 +200,8 @@ def _set_rings(lab: Lab, node: str, packets: int) -> None:
 
 def _data_devices(lab: Lab, node: str) -> list[str]:
     namespace = lab.plan.namespace(node)
-    return [port.device for port in lab.plan.wan_spec().ports if port.namespace == namespace and port.net != MGMT]
+    devices = {port.net: port.device for port in lab.plan.wan_spec().ports if port.namespace == namespace}
+    return [devices[net] for net in (PUBLIC, VPN)]
 
 
 # ── Tools ────────────────────────────────────────────────────────────────────────────────────────────────────────────

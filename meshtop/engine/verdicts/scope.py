@@ -10,6 +10,7 @@ from typing import NamedTuple
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import Evidence, NodeState
 from meshtop.engine.verdicts.gathering import Gathered
+from meshtop.engine.verdicts.host import HostDrops, full_cpu, skew
 from meshtop.engine.verdicts.lifecycle import OPENS_AT, STAYS_AT, Candidate, Subject
 from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.weigh import Severity
@@ -22,11 +23,6 @@ _NEARLY_SILENT_SHARE = 0.5
 # Of the other links of a node: lost pings on most of them, and at about the rate of the one that is plainly lossy.
 _MOST_LINKS, _AS_LOSSY = 0.6, 0.4
 _ENOUGH_PINGS, _WELL_PCT = 8, 1.0
-_DROPS_S = 10.0
-# One dropped packet in a burst is nothing; in several seconds of ten it is a host that does not keep up.
-_FEWEST_DROPS = 10
-_FEWEST_DROPPING_INTERVALS = 2
-_SKEW_INFO_S, _SKEW_WARNING_S = 1.0, 5.0
 _DOWN_AFTER_S = 3.0
 
 # What the silence of a link may be called besides.
@@ -45,6 +41,7 @@ class NodesAsWhole:
         self._answering: set[PathName] = set()
         self._lost_at: dict[NodeName, float] = {}
         self._silent_links: frozenset[LinkKey] = frozenset()
+        self._drops = HostDrops()
 
     def judge(self, now: float, signals: Gathered, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The findings of nodes. What they cover of links is told by :meth:`covers` from then on."""
@@ -54,11 +51,13 @@ class NodesAsWhole:
         for node in self._mesh.nodes:
             found.extend(self._unreachable(node.name, now, signals))
         found.extend(self._silent(signals))
+        for name, record in self._records.items():
+            for of_host in (*self._drops.judge(name, record, candidates, signals), *full_cpu(name, record, candidates)):
+                found.append(of_host.candidate)
+                self._told |= of_host.told
+            found.extend(skew(name, record, now))
         found.extend(self._lossy(candidates, signals))
         found.extend(self._together(candidates, signals))
-        for name, record in self._records.items():
-            found.extend(_drops(name, record))
-            found.extend(_skew(name, record, now))
         return found
 
     def covers(self, subject: Subject) -> bool:
@@ -178,7 +177,7 @@ class NodesAsWhole:
     def _lossy(self, candidates: Sequence[Candidate], signals: Gathered) -> Iterator[Candidate]:
         """Few pings are sent, so that one link shows the loss of its node's line before another does. Where pings are
         lost between two nodes, what the others lose to each of the two tells whether it is one of them."""
-        pairs = {c.subject for c in candidates if c.subject.code == "loss" and c.both_ways}
+        pairs = {c.subject for c in candidates if c.subject.code == "loss" and c.both_ways} - self._told
         suspects = {name for subject in pairs for name in (subject.src, subject.dst) if name is not None}
         worst: dict[NodeName, _Pool] = {}
         for name in sorted(suspects):
@@ -314,59 +313,3 @@ _SILENT_NEXT = (
     "its own line or interface, its firewall, the tunnel's client on it: peers have nothing to do with it",
     "it still answers on SSH: look at its routes and interfaces there",
 )
-
-
-# ── The host itself ──
-
-
-def _drops(name: NodeName, record: NodeRecord) -> Iterator[Candidate]:
-    newest = record.boot.newest if record.boot is not None else None
-    if newest is None:
-        return
-    softnet, dropping = 0, 0
-    devices: dict[str, int] = {}
-    for measured in record.measured.between(newest - _DROPS_S, newest):
-        here = measured.counters.softnet_dropped or 0
-        softnet += here
-        for device, delta in (measured.counters.devices or {}).items():
-            if delta is not None and delta.rx_drop + delta.tx_drop:
-                devices[device] = devices.get(device, 0) + delta.rx_drop + delta.tx_drop
-                here += delta.rx_drop + delta.tx_drop
-        dropping += here > 0
-    total = softnet + sum(devices.values())
-    if total < _FEWEST_DROPS or dropping < _FEWEST_DROPPING_INTERVALS:
-        return
-    evidence = [Evidence(what=f"dropped by {device}", value=count, expected="0") for device, count in devices.items()]
-    if softnet:
-        evidence.append(Evidence(what="softnet drops", value=softnet, expected="0"))
-    what = "its CPU does not take packets as they come" if softnet else f"{', '.join(sorted(devices))} drops packets"
-    yield Candidate(
-        subject=Subject("host-drops", node=name),
-        severity="warning",
-        confidence=0.9 if softnet else 0.75,
-        summary=f"{name}: {what} ({total} in {_DROPS_S:.0f} s); what is lost there no line has lost",
-        evidence=tuple(evidence),
-        next=(
-            "CPU and interrupts there (mpstat -P ALL, net.core.netdev_max_backlog); longer rings (ethtool -g)",
-            "the same pair by loopback tells the host from the line",
-        ),
-    )
-
-
-def _skew(name: NodeName, record: NodeRecord, now: float) -> Iterator[Candidate]:
-    wall_s, uptime_s = record.info.wall_s, record.info.wall_uptime_s
-    if wall_s is None or uptime_s is None or record.boot is None or record.state(now)[0] != "up":
-        return
-    offset_s = wall_s - record.boot.clock.operator_time(uptime_s)
-    doubt_s = (record.sessions.ssh_rtt_ms or 0.0) / 1000
-    if abs(offset_s) - doubt_s < _SKEW_INFO_S:
-        return
-    way = "ahead" if offset_s > 0 else "behind"
-    yield Candidate(
-        subject=Subject("clock-skew", node=name),
-        severity="warning" if abs(offset_s) >= _SKEW_WARNING_S else "info",
-        confidence=0.95,
-        summary=f"{name}: its clock is {abs(offset_s):.1f} s {way} of this machine's",
-        evidence=(Evidence(what="clock offset", value=round(offset_s, 2), expected=f"< {_SKEW_INFO_S:g} s"),),
-        next=("chronyc tracking, or timedatectl, on both; tokens fail by minutes, logs mislead by seconds",),
-    )

@@ -67,7 +67,7 @@ def test_a_host_that_drops_packets(story: Callable, build: SimpleNamespace) -> N
         one.second(softnet=build.softnet(20 * count), net_dev={"eth0": build.dev(1000 * count, 0, 3 * count)})
     found = findings(one)["host-drops"]
     assert found.node == "e"
-    assert {each.what for each in found.evidence} == {"softnet drops", "dropped by eth0"}
+    assert {each.what for each in found.evidence} == {"softnet drops", "dropped by eth0 on the way in"}
 
 
 def test_a_few_drops_at_once_are_not_worth_a_word(story: Callable, build: SimpleNamespace) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from meshtop.engine.verdicts.rules import RULES
+from tests.test_findings_page import codes
 
 SURE = 0.7
 
@@ -35,11 +35,15 @@ CASES = (
     Case("overlay-only", "miku", "e>a vpn", "bufferbloat"),
     Case("node-wide", "node-down", "d", "blackout"),
     Case("unreachable", "unreachable", "d", "node-down"),
+    Case("host-drops", "host-ring", "e", "line-loss"),  # its interface drops
+    Case("host-drops", "host-queue", "e", "line-loss"),  # its queue discipline does, below a tunnel
+    Case("clock-skew", "clock-off", "e", "slow-ssh"),
 )
 
 
-def test_no_rule_is_without_a_recording() -> None:
-    assert {rule.code for rule in RULES} <= {case.code for case in CASES}
+def test_no_code_is_without_a_recording() -> None:
+    """Those of links and those of nodes."""
+    assert codes() == {case.code for case in CASES}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code}-{case.found_in}")
@@ -90,6 +94,22 @@ def test_a_copy_that_moves_as_much_as_the_overlay_is_no_tunnel(replay: Callable,
 def test_a_node_that_is_gone_is_said_once(replay: Callable) -> None:
     told = replay("node-down")
     assert told.codes() == {("node-wide", "d")}
+
+
+@pytest.mark.parametrize("name", ["host-ring", "host-queue"])
+def test_what_a_node_drops_itself_is_said_of_it_alone(name: str, replay: Callable) -> None:
+    """Its links lose as many as it drops: that is no loss of a line, nor of the overlay."""
+    told = replay(name)
+    assert [(f.code, f.node) for f in told.open] == [("host-drops", "e")]
+    assert "sent again, the same way in ten seconds" in {each.what for each in told.open[0].evidence}
+
+
+def test_a_shaper_that_costs_nobody_anything_is_named_and_no_trouble(replay: Callable) -> None:
+    """TCP is told of what the node's own queue drops: it slows down and sends nothing again."""
+    (finding,) = replay("own-shaper").open
+    assert (finding.code, finding.node, finding.severity) == ("host-drops", "e", "info")
+    assert "its own tbf at 8Mbit on vpn0" in finding.summary
+    assert {(each.what, each.value) for each in finding.against} == {("sent again, the same way in ten seconds", 0)}
 
 
 def test_a_lossy_line_is_said_once(replay: Callable) -> None:
