@@ -35,8 +35,7 @@ def offered(words: str, begun: str, folder: Path) -> list[str]:
     environment = {
         **os.environ,
         "_MESHTOP_COMPLETE": "bash_complete",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(line.split(" ")) - 1),
+        "COMP_LINE": line,
         "XDG_CONFIG_HOME": str(folder),
         "HOME": str(folder),
     }
@@ -68,11 +67,37 @@ def folder(tmp_path: Path) -> Path:
         ("lab scenario", "mi", ["miku"]),
         ("demo --scenario", "bl", ["blackout"]),
         ("snapshot --view", "node:", ["node:hub", "node:home"]),
+        ("snapshot", "--view=link:hub:", ["link:hub:home"]),
+        ("lab fault e:a", "mtu-", ["mtu-blackhole"]),
         ("--theme", "okabe", ["okabe-dark", "okabe-light"]),
     ],
 )
 def test_names_are_offered(folder: Path, words: str, begun: str, names: list[str]) -> None:
     assert offered(words, begun, folder) == names
+
+
+@pytest.mark.node
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("meshtop snapshot --view link:hu", "hub:home"),  # bash replaces what stands behind the last colon
+        ("meshtop snapshot --view=node:hu", "hub"),
+        ("meshtop lab fault e:a mtu-", "mtu-blackhole"),
+        ("meshtop burst hub h", "hub home"),
+    ],
+)
+def test_bash_itself_is_answered(folder: Path, line: str, word: str) -> None:
+    """The script in a real bash, called as its readline calls it."""
+    (script,) = (Path(line.split()[0]) for line in install(cli, "bash", {"HOME": str(folder)})[:1])
+    asked = f"""
+        . '{script}'; COMP_WORDBREAKS=$' \t\n"=:'; COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}
+        _meshtop_completion '{Path(sys.executable).with_name("meshtop")}'; echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-c", asked], env={**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
+        capture_output=True, text=True, check=True, cwd=folder, timeout=60,
+    )  # fmt: skip
+    assert (done.stdout.strip(), done.stderr) == (word, "")
 
 
 def test_a_broken_file_offers_nothing_and_says_nothing(folder: Path) -> None:
