@@ -152,6 +152,19 @@ def text_interval(line: str, request: BurstRequest) -> BurstInterval | None:
     return BurstInterval(t=found.end_s, bps=found.way.bps, retransmits=found.way.retransmits)
 
 
+def sent_by_server(text: str, request: BurstRequest) -> dict[str, Any]:
+    """What a server that sent says of it at its end, to a kbit/s and 10 ms; nothing if it did not come to that."""
+    for line in text.splitlines():
+        found = parse_text_interval(line, udp=request.udp)
+        if found is not None and found.final == "sender" and (found.stream is None) is (request.streams > 1):
+            return {
+                "sent_bytes": round((found.way.bps or 0.0) * found.end_s / 8),
+                "sender_bps": found.way.bps,
+                "retransmits": found.way.retransmits,
+            }
+    return {}
+
+
 def explain(
     plan: BurstPlan, end: Reaped, ports: Sequence[int], said: str | None = None, *, here: bool = False
 ) -> Explained:
@@ -179,6 +192,14 @@ def explain(
     return _of_words(words, plan, end, span)
 
 
+def unheard(plan: BurstPlan) -> Explained:
+    """iperf3 opens each stream of datagrams with one either way, and sends none of them again."""
+    return Explained(
+        f"{plan.client} and {plan.server} are connected, but a first datagram was lost on {plan.request.path}",
+        "start it again, where much is lost with fewer streams; or let UDP through to the ports of [burst], too",
+    )
+
+
 def _of_words(words: str, plan: BurstPlan, end: Reaped, span: str) -> Explained:
     way = f"{plan.client} cannot connect to {plan.server} ({plan.connect_to}) on {plan.request.path}"
     open_ports = (
@@ -196,6 +217,8 @@ def _of_words(words: str, plan: BurstPlan, end: Reaped, span: str) -> Explained:
         return Explained(f"{way}: no route ({words})", f"look at the routes of {plan.client} on {plan.request.path}")
     if "timed out" in words or "timeout" in words or "in progress" in words:
         return Explained(f"{way}: no answer", open_ports)
+    if plan.request.udp and "stream socket" in words:
+        return unheard(plan)
     if "closed unexpectedly" in words or "server has terminated" in words or "unable to receive" in words:
         return Explained(f"the iperf3 of {plan.server} went away: {words}", "start it again")
     if "has terminated" in words or words == "Terminated":

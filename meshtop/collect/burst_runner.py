@@ -21,8 +21,11 @@ from meshtop.collect.burst_result import (
     is_whole,
     live_interval,
     outcome,
+    sent_by_server,
     text_interval,
+    unheard,
 )
+from meshtop.collect.burst_size import EndBySize, is_endless
 from meshtop.collect.clock import Clock
 from meshtop.collect.reaped import Order, Reaped, close_all
 from meshtop.engine.bursts import BurstCourse, BurstStep, queued
@@ -35,7 +38,7 @@ from meshtop.transport.base import Session, TransportFault
 
 LISTEN_S = 10.0  # a shell, a few round trips, and 4 ms of iperf3
 CONNECT_S = 8.0  # three SYNs, at 0, 1, 3 and 7 s
-MUTE_S = 12.0  # a client that has said nothing by then, with a server that nobody has connected to
+MUTE_S = 12.0  # a client that has said nothing by then, with a server that nobody has connected to, or sent to
 LAST_WORDS_S = 3.0  # from the end of one side to that of the other; then it is ended
 OVERTIME_S = 5.0  # the node's own time limit comes first
 LIVE_S = 0.5  # iperf3's intervals …
@@ -81,6 +84,8 @@ class BurstRun:
         self._client: Reaped | None = None
         self._listening = asyncio.Event()
         self._connected = asyncio.Event()
+        self._flowing = asyncio.Event()  # something was sent
+        self._size = EndBySize(plan.request.bytes or 0, self._end_client)
         self._stream = StreamAssembler()
         self._streaming = False
         self._following: list[asyncio.Task[None]] = []
@@ -122,6 +127,7 @@ class BurstRun:
             raise error
 
     async def _clean_up(self, *tasks: asyncio.Task[object]) -> None:
+        self._size.cancel()
         tasks = (*tasks, *self._following)
         for task in tasks:
             task.cancel()
@@ -208,12 +214,15 @@ class BurstRun:
         self._client.begin(order)
         following = self._follow(self._client, self._heard_client)
         await self._first(following, self._connected, MUTE_S)
-        if self._connected.is_set():
-            return
-        if following.done():
-            self._check(self._client, following)
-            raise _Failure(self._explain(self._client))
-        raise _Failure(self._never_connected())
+        if not self._connected.is_set():
+            if following.done():
+                self._check(self._client, following)
+                raise _Failure(self._explain(self._client))
+            raise _Failure(self._never_connected())
+        if self._plan.request.udp:  # before 3.17 a client whose first datagram was lost waits for ever
+            await self._first(following, self._flowing, MUTE_S + float(interval_of(self._plan)))
+            if not self._flowing.is_set() and not following.done():
+                raise _Failure(unheard(self._plan))
 
     async def _finish(self) -> None:
         """Both ends' last words. Raises _Failure."""
@@ -226,7 +235,7 @@ class BurstRun:
         self._check(self._client, client)
         self._check(self._server, server)
         document = self._document()
-        if not is_whole(document):
+        if not (is_whole(document) or self._size.came):
             raise _Failure(self._explain(self._client, error_of(document)))
 
     async def _end_both(self) -> None:
@@ -300,9 +309,9 @@ class BurstRun:
             self._listening.set()
         elif text.startswith("Accepted connection from"):
             self._begin_load()
-        elif not self._streaming and not self._plan.request.bidir:
-            found = text_interval(text, self._plan.request)
-            if found is not None:
+        elif found := text_interval(text, self._plan.request):
+            self._flowing.set()
+            if not self._streaming and not self._plan.request.bidir:
                 self._add_interval(found)
 
     def _heard_client(self, line: bytes) -> None:
@@ -326,6 +335,12 @@ class BurstRun:
         self._begin_load()
         self._change(intervals=(*self.record.intervals, interval))
         self._tell("interval", self.record)
+        if self._client is not None and is_endless(self._plan, self._client.tool):
+            self._size.heard(self.record.intervals)
+
+    def _end_client(self) -> None:
+        if self._client is not None and not self._client.ended:
+            self._client.stop()
 
     def _tool(self) -> dict[str, str]:
         return {"tool": f"iperf3 {self._client.tool}"} if self._client is not None and self._client.tool else {}
@@ -345,7 +360,10 @@ class BurstRun:
         self._change(**self._tool())
         document = self._document()
         if document:
-            self._change(raw=BurstRaw(client=document, server=server), **outcome(document, self._plan))
+            figures = outcome(document, self._plan)
+            if self._plan.server_sends and figures["sender_bps"] is None:  # it was ended before it was told
+                figures |= sent_by_server(server or "", self._plan.request)
+            self._change(raw=BurstRaw(client=document, server=server), **figures)
             if found := intervals(document, self._plan):
                 self._change(intervals=found)
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
 from meshtop.burst import BurstLimits, BurstPlan, BurstRecord, BurstRequest
+from meshtop.collect import burst_runner
 from meshtop.collect.burst_runner import BurstRun, Phase
 from meshtop.collect.clock import Clock
 from meshtop.engine.bursts import plan
@@ -31,13 +33,15 @@ esac
 
 
 def planned(**asked: object) -> BurstPlan:
-    request = BurstRequest(src="e", dst="a", path="p", seconds=2, **asked)  # type: ignore[arg-type]
+    request = BurstRequest(src="e", dst="a", path="p", **{"seconds": 2, **asked})  # type: ignore[arg-type]
     return plan(request, MESH, BurstLimits(max_bytes=10**9, max_time_s=60))
 
 
-async def play(tmp_path: Path, version: str, output: Path, asked: BurstPlan) -> tuple[BurstRecord, list[Phase]]:
+async def play(
+    tmp_path: Path, version: str, output: Path, asked: BurstPlan, script: str = ""
+) -> tuple[BurstRecord, list[Phase]]:
     fake = tmp_path / "iperf3"
-    fake.write_text(FAKE.format(version=version, output=output))
+    fake.write_text(script or FAKE.format(version=version, output=output))
     fake.chmod(0o755)
     sessions = {name: await LocalTransport().connect() for name in ("a", "e")}
     phases: list[Phase] = []
@@ -93,6 +97,52 @@ async def test_a_server_that_died_is_a_failure_that_keeps_what_came(
     assert record.reason
     assert record.intervals
     assert record.sent_bytes is None
+
+
+LATE = """#!/bin/sh
+case "$1" in
+  --version) echo "iperf 3.9 (cJSON 1.7.13)" ;;
+  -s) echo "Server listening on 5201"; while [ ! -e "{begun}" ]; do sleep 0.05; done
+      echo "Accepted connection from 127.0.0.1, port 40000"
+      echo "[  5]   0.00-0.50   sec  6.00 MBytes  80000 Kbits/sec    0   1.20 MBytes"
+      while [ ! -e "{ended}" ]; do sleep 0.05; done
+      echo "[ ID] Interval           Transfer     Bitrate         Retr"
+      echo "[  5]   0.00-0.90   sec  9.00 MBytes  84000 Kbits/sec    7             sender" ;;
+  *) : >"{begun}"; trap ': >"{ended}"; cat "{output}"; exit 1' TERM; while :; do sleep 0.05; done ;;
+esac
+"""
+
+
+@pytest.mark.node
+async def test_what_does_not_end_by_size_is_ended(tmp_path: Path, fixtures: Path) -> None:
+    """A client that receives, older than 3.10. It knows only its own part; the server's text has the rest."""
+    output = fixtures / "iperf3" / "iperf3-3.9-sigterm.json"
+    fake = LATE.format(begun=tmp_path / "begun", ended=tmp_path / "ended", output=output)
+    asked = planned(streams=1, reverse=True, bytes=8_000_000, seconds=None)
+    async with asyncio.timeout(30):
+        record, _ = await play(tmp_path, "3.9", output, asked, fake)
+    assert (record.state, record.reason) == ("done", None)
+    assert (record.sender_bps, record.retransmits, record.sent_bytes) == (84e6, 7, 9_450_000)
+
+
+@pytest.mark.node
+async def test_a_lost_first_datagram_is_told(tmp_path: Path, fixtures: Path) -> None:
+    output = fixtures / "iperf3" / "iperf3-3.18-lossy-udp-unheard.json"
+    record, _ = await play(tmp_path, "3.18", output, planned(streams=1, udp=True))
+    assert (record.state, record.sent_bytes) == ("failed", None)
+    assert record.reason == "e and a are connected, but a first datagram was lost on p"
+
+
+@pytest.mark.node
+async def test_a_client_that_waits_for_a_lost_datagram_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(burst_runner, "MUTE_S", 2.0)
+    mute = tmp_path / "mute"
+    os.mkfifo(mute)
+    async with asyncio.timeout(30):
+        record, _ = await play(tmp_path, "3.9", mute, planned(streams=8, udp=True))
+    assert record.reason == "e and a are connected, but a first datagram was lost on p"
 
 
 @pytest.mark.node
