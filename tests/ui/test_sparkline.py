@@ -55,6 +55,31 @@ def test_jitter_makes_no_holes() -> None:
     assert text(trail) == "▂" * 8
 
 
+def closely(*pings: float | None, end: float = NOW) -> tuple[TrailPoint, ...]:
+    """Five points a second, of which the middle one has the ping; None is a lost probe."""
+    begin = end - len(pings) + 1
+    return tuple(
+        TrailPoint(at=begin + second + part / 5, interval_s=0.2, rtt_ms=ping if part == 0 else None,
+                   lost=int(part == 0 and ping is None), retrans=1, tx_bps=1e6 if part else 9e6)
+        for second, ping in enumerate(pings) for part in (-2, -1, 0, 1, 2)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("late", [0.0, 0.2, 0.4])
+def test_a_closer_look_leaves_the_columns_as_they_were(late) -> None:
+    trail = (*rtts(10, 20, 30, end=NOW - 3), *closely(10, None, 40, end=NOW))
+    assert text(trail, now=NOW + late) == "  ▂▄▆▂×█"
+    upto = len(trail) - 1  # the next column begins with the first point of it, and stays where it was
+    assert text(trail[:upto], now=NOW + late) == "  ▂▄▆▂×█"
+
+
+def test_points_of_one_column_are_told_together() -> None:
+    (point,) = columns(closely(10.0), 1, 1.0, NOW)
+    assert point is not None
+    assert (point.rtt_ms, point.retrans, point.lost) == (10.0, 5, 0)
+    assert point.tx_bps == pytest.approx(2.6e6)
+
+
 def test_what_is_overdue_moves_left() -> None:
     assert text(rtts(10, 20, end=NOW - 1.4)) == "      ▂▄"
     assert text(rtts(10, 20, end=NOW - 5)) == "   ▂▄   "

@@ -120,8 +120,10 @@ def _evidence(sign: Sign, value: Any) -> Evidence:
 
 
 def _limit(sign: Sign) -> str:
-    if isinstance(sign.limit, str | bool):
-        return str(sign.limit)
+    if isinstance(sign.limit, bool):
+        return "yes" if sign.limit else "no"
+    if isinstance(sign.limit, str):
+        return sign.limit
     match sign.unit:
         case "%":
             return f"{sign.limit:g} %"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.style import Style
 
@@ -24,20 +24,22 @@ from meshtop.units import format_age, format_ms, format_pct, format_rate
 RECOVERED_S = 60.0  # so long it is worth a line that something is over
 # Fewer than three say little about what they share.
 _TOGETHER = 3
+_MOST = 0.7  # of a row or column; the other one may have been lucky
 _CODE = 17  # cells of the longest code of a finding
 _WHO = 17  # cells that a pair takes at most
-_PATH = 10
+_PATH = 14
 _SENTENCE = 4  # lines in which the worst is told
 
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Links in one state on one path; ``src`` or ``dst`` None stands for every node."""
+    """Links in one state on one path, or on several (``vpn, public``); ``src`` or ``dst`` None stands for every
+    node."""
 
     state: ShownState
     src: NodeName | None
     dst: NodeName | None
-    path: PathName
+    path: str
     words: str
     reason: str = ""  # in a sentence
 
@@ -151,6 +153,7 @@ class _Entries:
             shown for shown in scene.nodes if not shown.usable and not _explained(findings, {shown.node.name}, None)
         ]
         links = [c for c in concerns(scene) if not _explained(findings, {c.src, c.dst}, (c.src, c.dst, c.path))]
+        links = merged(links)
         return [
             *map(self._finding, findings),
             *(
@@ -231,8 +234,10 @@ def concerns(scene: Scene) -> list[Concern]:
     found: list[Concern] = []
     gathered: set[int] = set()
     for (path, sends, name), members in sick.items():
-        if len(members) >= max(_TOGETHER, judged[path, sends, name]):
-            words = f"all {len(members)} links {'out of' if sends else 'into'} it"
+        known = judged[path, sends, name]
+        if len(members) >= max(_TOGETHER, known * _MOST):
+            count = f"all {known}" if len(members) == known else f"{len(members)} of {known}"
+            words = f"{count} links {'out of' if sends else 'into'} it"
             found.append(Concern(members[0].state, name if sends else None, None if sends else name, path, words))
             gathered.update(id(shown) for shown in members)
     for shown in scene.worst_first:
@@ -240,6 +245,15 @@ def concerns(scene: Scene) -> list[Concern]:
             link = shown.link
             found.append(Concern(shown.state, link.src, link.dst, link.path, brief_figures(shown), link.reason or ""))
     return sorted(found, key=lambda concern: RANK[concern.state])
+
+
+def merged(concerns: Iterable[Concern]) -> list[Concern]:
+    """Those that differ in their path alone as one."""
+    found: dict[tuple[ShownState, NodeName | None, NodeName | None], Concern] = {}
+    for one in concerns:
+        key = (one.state, one.src, one.dst)
+        found[key] = replace(found[key], path=f"{found[key].path}, {one.path}") if key in found else one
+    return list(found.values())
 
 
 def brief_figures(shown: ShownLink) -> str:

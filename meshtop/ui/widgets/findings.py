@@ -171,7 +171,7 @@ class FindingPanel:
         for fact in facts:
             parts = glyphs.wrap(fact.expected, expected, 2) if expected >= 8 else [""]
             line = Line().gap(2).add(glyphs.fit(fact.what, what), palette.text).gap()
-            line.add(glyphs.fit(_value(fact.value), value, ">"), palette.bold).gap()
+            line.add(glyphs.fit(value_words(fact.value), value, ">"), palette.bold).gap()
             lines.append(line.add(parts[0] if parts else "", palette.dim))
             lines += [Line().gap(what + value + 4).add(part, palette.dim) for part in parts[1:]]
         if not facts:
@@ -237,7 +237,7 @@ class FindingPanel:
             why = f": {record.reason}{f'; {record.cure}' if record.cure else ''}" if record.reason else ""
             words, style = f"{record.state}{why}", palette.states_bold["lossy"]
         lines += [Line().gap(2).add(part, style) for part in glyphs.wrap(words, width - 4, 4)]
-        figures = ", ".join(f"{name} {_value(value)}" for name, value in record.figures.items())
+        figures = ", ".join(f"{name} {value_words(value)}" for name, value in record.figures.items())
         if figures and record.state != "running":
             lines += [Line().gap(2).add(part, palette.dim) for part in glyphs.wrap(figures, width - 4, 3)]
         return lines
@@ -248,7 +248,8 @@ class FindingPanel:
         )
 
 
-def _value(value: float | str | None) -> str:
+def value_words(value: float | str | None) -> str:
+    """Of a piece of evidence."""
     if value is None:
         return UNKNOWN
     if isinstance(value, str):

@@ -30,20 +30,38 @@ def columns(trail: Sequence[TrailPoint], width: int, interval_s: float, now_s: f
     """The newest ``width`` intervals, oldest first; None where there was no sample.
 
     Points are placed by their distance to the newest, rounded, so that jitter makes no holes; the newest stands at the
-    right edge, or further left by as many intervals as it is overdue.
+    right edge, or further left by as many intervals as it is overdue. Where a node is looked at more closely, several
+    points share a column, and distances are taken to the newest of ordinary length: else all would move with each.
     """
-    placed: list[TrailPoint | None] = [None] * width
+    placed: list[list[TrailPoint]] = [[] for _ in range(width)]
     if not trail or interval_s <= 0 or width <= 0:
-        return placed
+        return [None] * width
     newest = trail[-1].at
     overdue = max(0, round((now_s - newest) / interval_s) - 2)
+    fixed = next((point.at for point in reversed(trail) if (point.interval_s or interval_s) > interval_s / 2), 0.0)
+    last = round((newest - fixed) / interval_s)
     for point in reversed(trail):
-        index = width - 1 - overdue - round((newest - point.at) / interval_s)
+        index = width - 1 - overdue - last + round((point.at - fixed) / interval_s)
         if index < 0:
             break
-        if index < width and placed[index] is None:
-            placed[index] = point
-    return placed
+        if index < width:
+            placed[index].append(point)
+    return [_together(points) for points in placed]
+
+
+def _together(points: Sequence[TrailPoint]) -> TrailPoint | None:
+    """One for all of a column, the newest first: the longest round trip, unless a probe was lost; rates over time."""
+    if len(points) < 2:
+        return points[0] if points else None
+    lost = sum(point.lost for point in points)
+    rtts = [point.rtt_ms for point in points if point.rtt_ms is not None]
+    rates = [(point.tx_bps, point.interval_s or 1.0) for point in points if point.tx_bps is not None]
+    retrans = [point.retrans for point in points if point.retrans is not None]
+    return TrailPoint(
+        at=points[0].at, rtt_ms=max(rtts) if rtts and not lost else None, lost=lost, state=points[0].state,
+        tx_bps=sum(bps * span for bps, span in rates) / sum(span for _, span in rates) if rates else None,
+        retrans=sum(retrans) if retrans else None,
+    )  # fmt: skip
 
 
 def without_short_waits(points: Sequence[TrailPoint | None], decided_at: float) -> list[TrailPoint | None]:
