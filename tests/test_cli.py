@@ -236,6 +236,35 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.node
+def test_a_recording_that_finds_no_room_is_said(tmp_path: Path) -> None:
+    file, recording = tmp_path / "meshtop.toml", tmp_path / "x.mtr"
+    file.write_text(HERE)
+    command = [
+        sys.executable,
+        "-m",
+        "meshtop.cli",
+        "-c",
+        str(file),
+        "snapshot",
+        "--for",
+        "2s",
+        "--record",
+        str(recording),
+    ]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -f 4; exec "$@"', "sh", *command],  # files of 2 or 4 KiB, as the shell counts
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert f"the recording {recording} has ended early: File too large" in done.stderr
+    assert "1/2 nodes up" in done.stdout
+
+
+@pytest.mark.node
 def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
     file = tmp_path / "meshtop.toml"
     file.write_text(HERE)

@@ -15,7 +15,7 @@ import msgspec
 from meshtop import compose
 from meshtop.burst import BurstPlan, BurstRecord, BurstRequest
 from meshtop.commands import asking, burst_text
-from meshtop.commands.output import Lines, stdout, verdict, write_all
+from meshtop.commands.output import Lines, kept, stdout, verdict, write_all
 from meshtop.commands.running import FINE, FOUND_FAILURE, NO_NODE, beside
 from meshtop.config import MeshConfig
 from meshtop.engine import bursts
@@ -109,7 +109,8 @@ async def carry_out(config: MeshConfig, asked: Sequence[BurstRequest], wishes: W
     closely_s = min(config.mesh.interval_s, config.mesh.burst_interval_s)
     mesh = msgspec.structs.replace(config.mesh, interval_s=closely_s)
     monitor = compose.watch(msgspec.structs.replace(config, mesh=mesh), wishes.record, only=ends)
-    return await beside(monitor, _Front(monitor, fd, asked, wishes).work())
+    code = await beside(monitor, _Front(monitor, fd, asked, wishes).work())
+    return kept(monitor.tape.view, code)
 
 
 async def abort_all(config: MeshConfig, *, as_json: bool) -> int:

@@ -21,6 +21,7 @@ import msgspec
 from meshtop import compose
 from meshtop.collect.playback import Replay
 from meshtop.commands import plain
+from meshtop.commands.output import kept
 from meshtop.commands.recorded import open_recording
 from meshtop.commands.running import FINE, INTERRUPTED, SIGNALS, beside, run
 from meshtop.commands.screen import Look, show
@@ -108,7 +109,7 @@ async def _on_lab(lab: Lab, scenario: Scenario, config: MeshConfig, record: Path
                 beginning.cancel()
                 await asyncio.wait({beginning})
 
-    return await beside(monitor, story())
+    return kept(monitor.tape.view, await beside(monitor, story()))
 
 
 def _say_failure(monitor: Monitor, done: asyncio.Task[None]) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from meshtop import compose
 from meshtop.commands import plain
-from meshtop.commands.output import Lines, stdout, verdict, write_all
+from meshtop.commands.output import Lines, kept, stdout, verdict, write_all
 from meshtop.commands.pictures import Wanted, check, write_beside
 from meshtop.commands.running import FINE, NO_NODE, beside
 from meshtop.config import MeshConfig
@@ -45,7 +45,7 @@ async def snapshot(
 
     state = await beside(monitor, collect())
     written = show(fd, state, config.mesh, as_json=as_json) if as_json or pictures is None else None
-    return _reached(state) if written is None else written
+    return kept(monitor.tape.view, _reached(state) if written is None else written)
 
 
 def show(fd: int, state: Snapshot, mesh: Mesh, *, as_json: bool) -> int | None:
@@ -78,7 +78,7 @@ async def stream(config: MeshConfig, for_s: float | None, record: Path | None = 
     finally:
         await lines.flush(FLUSH_S)
     written = verdict(lines.error)
-    return _reached(state) if written is None else written
+    return kept(monitor.tape.view, _reached(state) if written is None else written)
 
 
 def _any_up(state: Snapshot) -> bool:

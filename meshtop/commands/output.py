@@ -17,6 +17,7 @@ from collections.abc import Callable
 import click
 
 from meshtop.commands.running import FINE, FOUND_FAILURE
+from meshtop.engine.snapshot import RecordingView
 
 # 2,000 links once a second for half a minute; a reader that is further behind has stopped reading.
 MAX_WAITING_LINES = 65_536
@@ -45,6 +46,14 @@ def verdict(error: OSError | None) -> int | None:
         return FINE
     click.echo(f"meshtop: standard output cannot be written: {error.strerror}", err=True)
     return FOUND_FAILURE
+
+
+def kept(recording: RecordingView | None, code: int) -> int:
+    """The exit code: 1 in the place of 0 where a recording that was asked for has ended too early, which is said."""
+    if recording is None or recording.failure is None:
+        return code
+    click.echo(f"meshtop: the recording {recording.path} has ended early: {recording.failure}", err=True)
+    return code or FOUND_FAILURE
 
 
 class Lines:

@@ -21,7 +21,7 @@ import click
 import msgspec
 
 from meshtop import compose
-from meshtop.commands.output import stdout, write_all
+from meshtop.commands.output import kept, stdout, write_all
 from meshtop.commands.run_text import summary_text
 from meshtop.commands.running import INTERRUPTED
 from meshtop.commands.screen import LEAVE_S, Look
@@ -77,6 +77,7 @@ async def _run(config: MeshConfig, wishes: RunWishes) -> int:
     for line in last_words:
         click.echo(line)
     click.echo(summary_text(summary, sys.stderr.isatty()), err=True)
+    kept(monitor.tape.view, code)
     if fd is not None:
         with contextlib.suppress(BrokenPipeError):
             write_all(fd, msgspec.json.encode(summary) + b"\n")

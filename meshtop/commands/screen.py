@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from meshtop import compose
+from meshtop.commands.output import kept
 from meshtop.commands.running import FINE, beside
 from meshtop.config import MeshConfig
 
@@ -42,7 +43,7 @@ def check_terminal() -> None:
 async def watch(config: MeshConfig, look: Look, record: Path | None = None) -> int:
     """The screen until the operator quits it; its exit code."""
     monitor = compose.watch(config, record)
-    return await beside(monitor, show(monitor, look))
+    return kept(monitor.tape.view, await beside(monitor, show(monitor, look)))
 
 
 async def show(source: Source, look: Look) -> int:

@@ -109,6 +109,8 @@ class Tape:
                 done = self.stop()
                 if done is None:
                     raise ValueError("nothing is being recorded")
+                if done.failure is not None:
+                    raise ValueError(f"the recording {done.path} lacks its end: {done.failure}")
                 return f"recorded {done.path}, {units.format_bytes(done.size_bytes)}B"
 
     @property
@@ -136,12 +138,13 @@ class Tape:
 
     def stop(self) -> RecordingView | None:
         """What was recorded; None if nothing was being."""
-        if self._file is None:
+        file = self._file
+        if file is None:
             return None
         self._put(self._recent.flush())
-        view, file = self.view, self._file
-        self._file = self._view = None
-        if file is not None:
+        view = self.view
+        if view is None or view.failure is None:  # else its last block did not fit, and stays told
+            self._file = self._view = None
             file.close()
         return view
 
