@@ -3,7 +3,8 @@
 # the dependencies of .venv: themes, probe and entry point have to be found in there.
 set -eu
 cd "$(dirname "$0")/.."
-python=$PWD/.venv/bin/python
+checkout=$PWD
+python=$checkout/.venv/bin/python
 work=$(mktemp -d "${TMPDIR:-/tmp}/meshtop-wheel.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
@@ -17,20 +18,21 @@ site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 cd "$work"
 export PYTHONPATH="$site"
 "$work/venv/bin/meshtop" --version >/dev/null
-"$work/venv/bin/python" - <<'END'
+CHECKOUT=$checkout "$work/venv/bin/python" - <<'END'
+import os
 from importlib.resources import files
 from pathlib import Path
 
 import meshtop
 
-root = files("meshtop")
+root = Path(str(files("meshtop")))
 assert ".venv/lib" not in meshtop.__file__ and "/venv/" in meshtop.__file__, meshtop.__file__
-assert (root / "py.typed").is_file()
-for script in ("probe.sh", "probe.awk", "survey.sh", "ways.sh"):
-    assert (root / "agent" / script).is_file(), script
-themes = [file.name for file in (root / "themes").iterdir()]
-assert {"okabe-dark.toml", "okabe-light.toml", "high-contrast.toml", "mono.toml", "miku.toml"} <= set(themes), themes
-assert list(Path(str(root / "ui")).glob("*.tcss"))
+checkout = Path(os.environ["CHECKOUT"])
+shipped = {"meshtop": checkout / "meshtop", "meshtop/themes": checkout / "themes"}
+for name, folder in shipped.items():
+    for file in folder.rglob("*"):  # scripts, fonts, styles, scenarios, the demo's recording …
+        if file.is_file() and "__pycache__" not in file.parts:
+            assert (root.parent / name / file.relative_to(folder)).is_file(), f"{file} is not in the wheel"
 END
 "$work/venv/bin/meshtop" themes | grep -q "$work/venv/.*/okabe-dark.toml"
 echo "the wheel is whole: $(basename "$work"/*.whl)"
