@@ -22,41 +22,17 @@ from meshtop.burst import BurstLimits, BurstRecord, BurstRequest, NodeLoad
 from meshtop.collect.burst_runner import BurstRun, Phase
 from meshtop.collect.clock import Clock
 from meshtop.engine.bursts import plan
-from meshtop.lab.netns import namespace_pids
 from meshtop.lab.network import Lab
 from meshtop.transport.base import Session
 from meshtop.transport.ssh import SshTransport
 from meshtop.transport.ssh_config import SshOptions
+from tests.processes import await_no_burst, burst_tools
 
 pytestmark = pytest.mark.lab
 
 PORTS = range(5201, 5211)
 LIMITS = BurstLimits(max_bytes=250 * 1024**2, max_time_s=60)
 SIZE = 20 * 1024**2
-GONE_WITHIN_S = 10.0
-
-
-def tools(lab: Lab) -> list[str]:
-    """Command lines of everything of a burst that runs on any node."""
-    found = []
-    for name in lab.nodes:
-        for pid in namespace_pids(lab.plan.namespace(name)):
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if any(word.endswith((b"iperf3", b"timeout")) or b"#go" in word for word in words):
-                found.append(f"{name}: {b' '.join(words).decode()[:80]}")
-    return found
-
-
-def await_none(lab: Lab, within_s: float = GONE_WITHIN_S) -> float:
-    """How long it took until nothing was left."""
-    began = time.monotonic()
-    while left := tools(lab):
-        assert time.monotonic() - began < within_s, left
-        time.sleep(0.05)
-    return time.monotonic() - began
 
 
 class Site:
@@ -137,7 +113,7 @@ async def test_the_operators_own_experiment(lab: Lab) -> None:
         assert at["started"] - began < 1.5
         assert at["interval"] - at["started"] < 2
         assert phases.count("interval") >= burst["predicted_s"]
-    await_none(lab, 2)
+    await_no_burst(lab, 2)
 
 
 @pytest.mark.parametrize("path", ["vpn", "public"])
@@ -174,7 +150,7 @@ async def test_an_abort_keeps_what_came(lab: Lab) -> None:
         assert (record.state, record.reason) == ("aborted", "aborted by the operator")
         assert record.sent_bytes
         assert record.intervals
-        await_none(lab, 1)
+        await_no_burst(lab, 1)
         again = await site.run("e", "a", bytes=1024**2).run()
         assert again.state == "done"
 
@@ -186,7 +162,7 @@ async def test_a_cancelled_burst_leaves_nothing(lab: Lab) -> None:
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
-        await_none(lab, 3)
+        await_no_burst(lab, 3)
 
 
 @pytest.mark.parametrize("node", ["e", "a"])
@@ -199,21 +175,24 @@ async def test_a_killed_sshd(lab: Lab, node: str) -> None:
         assert record.state == "failed"
         assert record.reason is not None
         assert record.reason.startswith(f"the session with {node} was lost")
-        await_none(lab)
+        await_no_burst(lab)
 
 
 def test_a_killed_operator(lab: Lab) -> None:
     operator = subprocess.Popen(
-        [sys.executable, __file__, str(lab.config_path)], stdout=subprocess.PIPE, start_new_session=True
+        [sys.executable, __file__, str(lab.config_path)],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     try:
         assert operator.stdout is not None
         assert operator.stdout.readline() == b"started\n"
-        assert tools(lab)
+        assert burst_tools(lab)
     finally:
         operator.send_signal(signal.SIGKILL)
         operator.communicate()
-    await_none(lab)
+    await_no_burst(lab)
 
 
 async def test_a_cut_management_path_ends_with_the_time_limit(lab: Lab) -> None:
@@ -227,7 +206,7 @@ async def test_a_cut_management_path_ends_with_the_time_limit(lab: Lab) -> None:
         began = time.monotonic()
         lab.cut_mgmt("e")
         lab.cut_mgmt("a")
-        await asyncio.to_thread(await_none, lab, limit_s + 1)
+        await asyncio.to_thread(await_no_burst, lab, limit_s + 1)
         assert time.monotonic() - began > 2  # the cut itself did not end it
         record = await work
         assert record.state == "failed"
@@ -258,7 +237,7 @@ async def test_a_missing_iperf3(lab: Lab, node: str) -> None:
         record = await site.run("e", "a").run()
     assert (record.state, record.reason) == ("failed", f"iperf3 is not installed on {node}")
     assert record.cure == f"install iperf3 on {node}"
-    await_none(lab, 3)
+    await_no_burst(lab, 3)
 
 
 async def test_no_session(lab: Lab) -> None:
@@ -274,7 +253,7 @@ async def test_a_path_that_carries_nothing(lab: Lab) -> None:
     assert record.state == "failed"
     assert record.reason == f"e cannot connect to a ({lab.address('vpn', 'a')}) on vpn: no answer"
     assert "5201-5210" in (record.cure or "")
-    await_none(lab, 3)
+    await_no_burst(lab, 3)
 
 
 async def test_a_port_that_refuses(lab: Lab) -> None:
@@ -285,7 +264,7 @@ async def test_a_port_that_refuses(lab: Lab) -> None:
         record = await run.run()
     assert record.state == "failed"
     assert (record.reason or "").endswith("on vpn: refused")
-    await_none(lab, 3)
+    await_no_burst(lab, 3)
 
 
 async def test_twenty_in_a_row_leave_nothing(lab: Lab) -> None:
@@ -297,7 +276,7 @@ async def test_twenty_in_a_row_leave_nothing(lab: Lab) -> None:
             assert (record.state, record.reason) == ("done", None)
         assert len(os.listdir("/proc/self/fd")) == descriptors
         assert len(asyncio.all_tasks()) == tasks
-        await_none(lab, 2)
+        await_no_burst(lab, 2)
 
 
 @pytest.fixture
@@ -316,7 +295,7 @@ async def test_a_node_behind_nat_is_the_client(natted: Lab) -> None:
     flags = [document(each)["raw"]["client"]["start"]["test_start"]["reverse"] for each in (out, into, back)]
     assert flags == [0, 1, 0]
     assert (into.receiver_bps or 0) < 10.5e6 < (out.receiver_bps or 0)  # a's uplink; e's uplink
-    await_none(natted, 2)
+    await_no_burst(natted, 2)
 
 
 async def operate(path: Path) -> None:

@@ -5,36 +5,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from meshtop.agent.script import script
 from meshtop.collect.pinged import Pinger, PingFailed, Series
 from meshtop.transport.base import TransportFault, WireStats
 from meshtop.transport.local import LocalTransport
-
-SHELLS = (["dash"], ["bash", "--posix"], ["bash"], ["busybox", "ash"])
-BEFORE_GO = (
-    "n=$(echo; echo x); n=${n%x}; s=; "
-    'while IFS= read -r l; do case $l in "#go") eval "$s"; exit ;; esac; s=$s$l$n; done'
-)
-
-
-def alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def until_gone(processes: list[psutil.Process], within_s: float) -> None:
-    give_up_at = time.monotonic() + within_s
-    while left := [each for each in processes if alive(each)]:
-        assert time.monotonic() < give_up_at, left
-        time.sleep(0.02)
+from tests.processes import BEFORE_GO, SHELLS, until_gone, until_said
 
 
 def start(shell: list[str], limit_s: int = 60, path: str | None = None) -> subprocess.Popen[bytes]:
@@ -53,15 +32,6 @@ def start(shell: list[str], limit_s: int = 60, path: str | None = None) -> subpr
     return process
 
 
-def until(process: subprocess.Popen[bytes], wanted: bytes) -> list[psutil.Process]:
-    """The shell with all that it started, once that line has come."""
-    assert process.stdout is not None
-    while wanted not in (line := process.stdout.readline()):
-        assert line, f"{wanted!r} did not come"
-    me = psutil.Process(process.pid)
-    return [me, *me.children(recursive=True)]
-
-
 @pytest.mark.node
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_the_end_of_input_is_the_end_of_all(shell: list[str]) -> None:
@@ -69,7 +39,7 @@ def test_the_end_of_input_is_the_end_of_all(shell: list[str]) -> None:
     assert process.stdin is not None
     process.stdin.write(b"100 0.3 56 2 any\n100 0.3 1200 2 any\n")
     process.stdin.flush()
-    processes = until(process, b"1208 bytes from")
+    processes = until_said(process, b"1208 bytes from")
     assert sum("ping" in " ".join(each.cmdline()[:2]) for each in processes) == 2
     assert any("sleep" in each.name() for each in processes)
     process.stdin.close()
@@ -86,7 +56,7 @@ def test_a_series_says_when_it_is_over(shell: list[str]) -> None:
     assert process.stdin is not None
     process.stdin.write(b"2 0.2 56 1 any\n")
     process.stdin.flush()
-    processes = until(process, b"#mt end 1")
+    processes = until_said(process, b"#mt end 1")
     process.communicate(timeout=4)
     until_gone(processes, 2)
 
@@ -95,7 +65,7 @@ def test_a_series_says_when_it_is_over(shell: list[str]) -> None:
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_the_limit_ends_it_where_nobody_does(shell: list[str]) -> None:
     process = start(shell, limit_s=1)
-    until(process, b"#mt ping")
+    until_said(process, b"#mt ping")
     assert process.wait(timeout=5) != 0
     process.communicate()
 
@@ -106,11 +76,11 @@ def test_busybox_is_told_apart(tmp_path: Path) -> None:
         (tmp_path / tool).symlink_to(shutil.which("busybox") or "")
     process = start([shutil.which("dash") or ""], path=str(tmp_path))
     assert process.stdin is not None
-    until(process, b"#mt ping busybox")
+    until_said(process, b"#mt ping busybox")
     process.stdin.write(b"1 0.2 56 1 any\n")
     process.stdin.flush()
-    until(process, b"64 bytes from")
-    until(process, b"#mt end 1")
+    until_said(process, b"64 bytes from")
+    until_said(process, b"#mt end 1")
     process.communicate(timeout=4)
 
 

@@ -13,20 +13,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from meshtop.collect.reaped import Order, Reaped
 from meshtop.collect.reaped import reaper as prelude
 from meshtop.transport.local import LocalTransport
+from tests.processes import BEFORE_GO, SHELLS, until_gone, until_said
 
 pytestmark = pytest.mark.node
-
-SHELLS = (["dash"], ["bash", "--posix"], ["bash"], ["busybox", "ash"])
-BEFORE_GO = (
-    "n=$(echo; echo x); n=${n%x}; s=; "
-    'while IFS= read -r l; do case $l in "#go") eval "$s"; exit ;; esac; s=$s$l$n; done'
-)
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -34,30 +28,6 @@ Start = Callable[..., subprocess.Popen[bytes]]
 def order(port: int, limit_s: float = 60.0) -> Order:
     arguments = ("-s", "-1", "--forceflush")
     return Order(role="server", arguments=arguments, limit_s=limit_s, ports=(port,), bind="127.0.0.1")
-
-
-def until_listening(reaper: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The reaper with all that it started."""
-    assert reaper.stdout is not None
-    while b"Server listening" not in (line := reaper.stdout.readline()):
-        assert line, "no server came"
-    me = psutil.Process(reaper.pid)
-    return [me, *me.children(recursive=True)]
-
-
-def alive(process: psutil.Process) -> bool:
-    """A zombie that nobody has waited for yet holds nothing any more."""
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def until_gone(processes: list[psutil.Process], within_s: float) -> None:
-    give_up_at = time.monotonic() + within_s
-    while left := [each for each in processes if alive(each)]:
-        assert time.monotonic() < give_up_at, left
-        time.sleep(0.02)
 
 
 @pytest.fixture(params=SHELLS, ids=" ".join)
@@ -97,7 +67,7 @@ def free_port() -> int:
 
 def test_the_end_of_input_is_the_end(start: Start) -> None:
     reaper = start(order(free_port()))
-    processes = until_listening(reaper)
+    processes = until_said(reaper, b"Server listening")
     assert any("iperf3" in " ".join(each.cmdline()) for each in processes)
     assert reaper.stdin is not None
     reaper.stdin.close()
@@ -109,7 +79,7 @@ def test_the_end_of_input_is_the_end(start: Start) -> None:
 
 def test_a_word_is_the_end_and_output_ends(start: Start) -> None:
     reaper = start(order(free_port()))
-    processes = until_listening(reaper)
+    processes = until_said(reaper, b"Server listening")
     said, _ = reaper.communicate(b"x\n", timeout=5)
     assert b"#mt end " in said
     until_gone(processes, 2)
@@ -117,7 +87,7 @@ def test_a_word_is_the_end_and_output_ends(start: Start) -> None:
 
 def test_a_signal_is_the_end(start: Start) -> None:
     reaper = start(order(free_port()))
-    processes = until_listening(reaper)
+    processes = until_said(reaper, b"Server listening")
     reaper.terminate()
     reaper.wait(5)
     until_gone(processes, 3)
@@ -126,7 +96,7 @@ def test_a_signal_is_the_end(start: Start) -> None:
 
 def test_time_is_the_end_even_without_the_shell(start: Start) -> None:
     reaper = start(order(free_port(), limit_s=2))
-    processes = until_listening(reaper)
+    processes = until_said(reaper, b"Server listening")
     reaper.kill()
     began = time.monotonic()
     until_gone([each for each in processes if each.name() in ("iperf3", "timeout")], 5)
@@ -138,7 +108,7 @@ def test_time_is_the_end_even_without_the_shell(start: Start) -> None:
 def test_a_port_that_is_taken_is_told(start: Start) -> None:
     port = free_port()
     first = start(order(port))
-    processes = until_listening(first)
+    processes = until_said(first, b"Server listening")
     second = start(order(port))
     said, _ = second.communicate(timeout=5)
     assert b"#mt no-port" in said
@@ -190,7 +160,7 @@ def test_no_value_reaches_the_shell_unquoted() -> None:
 def test_a_whole_result_over_loopback(start: Start) -> None:
     port = free_port()
     server = start(order(port))
-    processes = until_listening(server)
+    processes = until_said(server, b"Server listening")
     client = start(Order(role="client", arguments=("-c", "127.0.0.1", "-p", str(port), "-n", "64K"), limit_s=10))
     assert client.stdout is not None
     text = client.stdout.read().decode()

@@ -22,7 +22,8 @@ from meshtop.lab.network import Lab
 from meshtop.lab.segments import parse_segment
 from meshtop.model import StartBurst
 from meshtop.monitor import Monitor
-from tests.e2e.test_bursts import await_none, is_free, tools
+from tests.e2e.test_bursts import is_free
+from tests.processes import await_no_burst, burst_tools
 
 pytestmark = pytest.mark.lab
 
@@ -111,7 +112,7 @@ async def test_a_cut_management_path_ends_with_the_time_limit(
                 await asyncio.sleep(0.6)
             lab.cut_mgmt("e")
             lab.cut_mgmt("a")
-            await asyncio.to_thread(await_none, lab, limit_s + 3 - (time.monotonic() - began))
+            await asyncio.to_thread(await_no_burst, lab, limit_s + 3 - (time.monotonic() - began))
             assert is_free(lab)
             await site.until("closed", within_s=30)  # the row does not hang
             assert site.events[-1].state == "failed"
@@ -135,7 +136,7 @@ async def test_a_hundred_in_a_row_leave_nothing(lab: Lab) -> None:
                 assert (record.state, record.reason) == ("done", None)
         assert len(os.listdir("/proc/self/fd")) == descriptors
         assert len(asyncio.all_tasks()) == tasks
-        await asyncio.to_thread(await_none, lab, 3)
+        await asyncio.to_thread(await_no_burst, lab, 3)
         assert len(site.monitor.view().bursts) == 102
         assert site.monitor.view().bursts[-1].raw.client is None
-    assert tools(lab) == []
+    assert burst_tools(lab) == []

@@ -14,15 +14,14 @@ from typing import Any
 
 import pytest
 
-from meshtop.lab.netns import namespace_pids
 from meshtop.lab.network import Lab
 from meshtop.lab.run_truth import RunTruth
 from tests.e2e.conftest import MESHTOP
+from tests.processes import GONE_WITHIN_S, await_no_burst, burst_tools
 
 pytestmark = pytest.mark.lab
 
 Document = dict[str, Any]
-GONE_WITHIN_S = 10.0
 LONG_S = 0.8  # shorter waits may well be a round trip of a full queue
 
 
@@ -32,28 +31,6 @@ def burst(lab: Lab, *options: str, code: int = 0) -> Document:
     assert done.returncode == code, done.stderr.decode()
     document: Document = json.loads(done.stdout)
     return document
-
-
-def tools(lab: Lab) -> list[str]:
-    """Command lines of everything of a burst that runs on any node."""
-    found = []
-    for name in lab.nodes:
-        for pid in namespace_pids(lab.plan.namespace(name)):
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if any(word.endswith((b"iperf3", b"timeout")) or b"meshtop-burst" in word for word in words):
-                found.append(f"{name}: {b' '.join(words).decode()[:80]}")
-    return found
-
-
-def await_none(lab: Lab, within_s: float = GONE_WITHIN_S) -> float:
-    began = time.monotonic()
-    while left := tools(lab):
-        assert time.monotonic() - began < within_s, left
-        time.sleep(0.05)
-    return time.monotonic() - began
 
 
 def is_free(lab: Lab, port: int = 5201) -> bool:
@@ -133,7 +110,7 @@ def test_the_operators_own_experiment(lab: Lab) -> None:
     assert record["pings"]["rtt_before_ms"] == pytest.approx(lab.rtt_ms("e", "a", "vpn"), abs=8)
     assert record["pings"]["rtt_ms"] > record["pings"]["rtt_before_ms"]  # the queue of a full line
     assert record["bystanders"] == []
-    await_none(lab, 2)
+    await_no_burst(lab, 2)
 
 
 OUTAGE_S = 1.7
@@ -194,7 +171,7 @@ def test_nothing_is_sent_without_a_word(lab: Lab) -> None:
     assert plan["predicted_bytes"] == 300 * 1024**2
     assert plan["predicted_s"] == pytest.approx(300 * 1024**2 * 8 / 30e6, rel=0.05)  # the thinner of the two lines
     assert plan["asks"]
-    assert tools(lab) == []
+    assert burst_tools(lab) == []
 
 
 # ── Whatever dies ──
@@ -221,7 +198,7 @@ def test_an_ended_meshtop_leaves_nothing(
     run.process.send_signal(number)
     code = run.end(10)
     assert code in ((-9,) if number == signal.SIGKILL else (130, 0) if which == "closing" else (130,))
-    await_none(lab, GONE_WITHIN_S if number == signal.SIGKILL else 1)
+    await_no_burst(lab, GONE_WITHIN_S if number == signal.SIGKILL else 1)
     assert is_free(lab)
 
 
@@ -231,7 +208,7 @@ def test_killed_ssh_servers_leave_nothing(lab: Lab, told: Callable[..., Told], n
     run = told("e", "a", "-t", "1" if which == "closing" else "30")
     moment(run, which)
     lab.kill_sshd(node)
-    await_none(lab)
+    await_no_burst(lab)
     assert is_free(lab)
     assert run.end(20) in ((0, 1) if which == "closing" else (1,))
     phase, record = run.events[-1][1]["phase"], run.events[-1][1]
@@ -249,7 +226,7 @@ def test_a_burst_of_a_dead_session_is_ended_by_command(lab: Lab, told: Callable[
         command = [MESHTOP, "-c", str(lab.config_path), "burst", "--abort-all"]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         assert re.search(r"^a: ended iperf3 -s|^e: ended iperf3 -c", done.stdout, re.MULTILINE)
-        assert tools(lab) == []
+        assert burst_tools(lab) == []
         idle = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         assert idle.stdout.startswith("no burst of ours runs")
     finally:
@@ -265,7 +242,7 @@ def test_this_machine_as_an_end(lab: Lab) -> None:
     assert (got["state"], got["client"]) == ("done", "local")
     assert got["raw"]["client"]["start"]["test_start"]["reverse"] == 1
     assert got["receiver_bps"] < 10.5e6  # the thin uplink of a
-    await_none(lab, 2)
+    await_no_burst(lab, 2)
 
 
 # ── Both paths ──

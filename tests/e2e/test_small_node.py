@@ -16,8 +16,8 @@ import pytest
 
 from meshtop.lab.network import Lab
 from tests.e2e.conftest import MESHTOP, Stream, snapshot
-from tests.e2e.test_bursts import await_none
 from tests.e2e.test_spine import check_idle, check_iperf
+from tests.processes import await_no_burst
 
 pytestmark = pytest.mark.lab
 
@@ -142,4 +142,4 @@ def test_a_busybox_node_can_be_either_end_of_a_burst(lab: Lab, small_node: Small
         assert (record["state"], record["reason"]) == ("done", None)
         assert record["sent_bytes"] >= 2 * 1024**2
         assert record["stalls"] is not None
-    await_none(lab, 2)
+    await_no_burst(lab, 2)
