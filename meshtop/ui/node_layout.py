@@ -28,7 +28,7 @@ def plan_node(body: int, interfaces: int, watches: int, links: int) -> NodePlan:
     wanted = min(max(interfaces, 1), MOST_INTERFACES)
     watch_lines = min(watches, MOST_WATCH_LINES)
     for name, lines in (
-        ("head", 3), ("flows", 4), ("head", 1), ("watches", min(watch_lines, 2) + 1 if watch_lines else 0), ("head", 1),
+        ("head", 3), ("flows", 4), ("head", 1), ("watches", min(watch_lines, 2) + 1 if watch_lines else 0), ("head", 2),
         ("interfaces", 2 + min(wanted, 2)), ("flows", 2), ("links", 2 + min(links, 4) if links else 0),
         ("interfaces", max(wanted - 2, 0)), ("watches", max(watch_lines - 2, 0)), ("head", 1),
         ("links", max(links - 4, 0)), ("flows", 4),

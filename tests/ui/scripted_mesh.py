@@ -20,12 +20,14 @@ import msgspec
 
 from meshtop.engine.snapshot import (
     FlowView,
+    HostCpuView,
     InterfaceRate,
     LinkState,
     LinkView,
     NodeTcp,
     NodeView,
     ProbeCost,
+    QdiscView,
     Snapshot,
     StallCause,
     StallFlow,
@@ -343,6 +345,22 @@ def node_view(node: Node, tick: int) -> NodeView:
         ),
         sockets=24,
         unattributed=1,
+        host=HostCpuView(
+            cpu_pct=97.5 if sick else 12.0, softirq_pct=4.0, steal_pct=0.5, iowait_pct=0.2, cores=4,
+            busiest_core_pct=99.0 if sick else 31.0, busiest_core_softirq_pct=9.5, age_s=4.2,
+        ),
+        qdiscs=None if name == "b" else _qdiscs(40 if sick else 0),
+        qdiscs_reason="tc: not found" if name == "b" else None,
+    )  # fmt: skip
+
+
+def _qdiscs(dropped: int) -> tuple[QdiscView, ...]:
+    """A shaper with a fair queue below it."""
+    counts = {"seconds": 10.0, "sent": 3100, "dropped": dropped, "age_s": 3.4}
+    return (
+        QdiscView(device="eth0", kind="htb", **counts),
+        QdiscView(device="eth0", kind="fq_codel", parent="1:10", **counts),
+        QdiscView(device="vpn_vpn0", kind="tbf", rate="20Mbit", **{**counts, "dropped": 0}),
     )
 
 

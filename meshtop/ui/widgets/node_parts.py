@@ -19,6 +19,7 @@ from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets import strips
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.header import clock_text
+from meshtop.ui.widgets.host_parts import Item, cpu_items, dropped, own_qdisc, qdisc_item, what
 from meshtop.ui.widgets.nodes_panel import clock_words
 from meshtop.units import format_bytes, format_duration, format_ms, format_pct, format_rate
 
@@ -27,11 +28,9 @@ _NAME = 16
 # A line that is used by more than this share is full for all that TCP makes of it.
 _FULL_LINE = 0.9
 
-Item = tuple[str, str, Style]  # name, text, style of the text
-
 
 class NodeHead(Canvas):
-    """``title`` and in lines of a kind each: session, kernel, retransmissions by type, problems."""
+    """``title`` and in lines of a kind each: session, kernel, retransmissions by type, drops, CPU, cost, problems."""
 
     def draw(
         self, scene: Scene, shown: ShownNode, place: str, width: int, height: int, glyphs: Glyphs, palette: Palette
@@ -45,6 +44,7 @@ class NodeHead(Canvas):
             rows.append(_items("kernel", _kernel(node, palette), width, glyphs, palette))
             rows.append(_items("sends", _by_type(node, palette), width, glyphs, palette))
             rows.append(_items("drops", _drops(node, palette), width, glyphs, palette))
+            rows.append(_items("cpu", cpu_items(node, palette), width, glyphs, palette))
             rows.append(_items("cost", _cost(node, palette), width, glyphs, palette))
         rows[1:1] = _trouble(shown, width, glyphs, palette)
         right = Line().add(glyphs.text(place), palette.dim)
@@ -107,7 +107,7 @@ def _drops(node: NodeView, palette: Palette) -> list[Item]:
     tx = [one.tx_drop for one in node.interfaces if one.tx_drop is not None]
     items = [("softnet", *count(node.softnet_drops))]
     items += [("NIC in", *count(sum(rx) if rx else None)), ("NIC out", *count(sum(tx) if tx else None))]
-    return [*items, ("qdisc", "not visible", palette.states["stale"])]
+    return [*items, qdisc_item(node, palette)]
 
 
 def _cost(node: NodeView, palette: Palette) -> list[Item]:
@@ -153,10 +153,10 @@ class InterfacesPanel(Canvas):
         rows = max(height - 2, 0)
         faces = busiest_first(shown.node.interfaces)
         body = [Line().gap(3).add(glyphs.fit("interface", _NAME), palette.dim)]
-        for name, size in _COLUMNS:
+        for name, size in _COLUMNS if width >= _QDISCS_FROM else _COLUMNS[:-1]:
             body[0].add(glyphs.fit(name, size, ">"), palette.dim)
         for face in faces[:rows]:
-            body.append(_interface(face, shown.usable, glyphs, palette))
+            body.append(_interface(face, shown, width, glyphs, palette))
         if not faces:
             words = "not visible: /proc/net/dev cannot be read" if shown.usable else "not visible: no fresh samples"
             body = [Line().gap(3).add(glyphs.fit(words, max(width - 4, 0)).rstrip(), palette.states["stale"])]
@@ -168,7 +168,8 @@ class InterfacesPanel(Canvas):
         self.show(panel(title, body, width, height, False, glyphs, palette, right=right))
 
 
-_COLUMNS = (("out", 8), ("in", 8), ("out drops", 11), ("in drops", 10))
+_COLUMNS = (("out", 8), ("in", 8), ("out drops", 11), ("in drops", 10), ("qdisc", 8))
+_QDISCS_FROM = 76  # columns of the screen: a count, and the name of what dropped
 
 
 def busiest_first(faces: Sequence[InterfaceRate]) -> list[InterfaceRate]:
@@ -184,7 +185,8 @@ def _nominal(rate: int | None) -> str:
     return f"{format_rate(rate)}bit/s" if rate else UNKNOWN
 
 
-def _interface(face: InterfaceRate, usable: bool, glyphs: Glyphs, palette: Palette) -> Line:
+def _interface(face: InterfaceRate, shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -> Line:
+    usable, qdisc = shown.usable, own_qdisc(shown.node, face.name)
     plain = palette.text if usable else palette.states["stale"]
     line = Line().gap(3).add(glyphs.fit(face.name, _NAME - 1), palette.bold if usable else plain).gap()
     line.add(glyphs.fit(format_rate(face.tx_bps), _COLUMNS[0][1], ">"), plain)
@@ -192,7 +194,12 @@ def _interface(face: InterfaceRate, usable: bool, glyphs: Glyphs, palette: Palet
     for value, (_, size) in ((face.tx_drop, _COLUMNS[2]), (face.rx_drop, _COLUMNS[3])):
         text = UNKNOWN if value is None else format_rate(value)
         line.add(glyphs.fit(text, size, ">"), palette.states["lossy"] if value and usable else plain)
-    return line
+    if width < _QDISCS_FROM:
+        return line
+    lossy = usable and qdisc is not None and qdisc.dropped
+    line.add(glyphs.fit(dropped(qdisc), _COLUMNS[4][1], ">"), palette.states["lossy"] if lossy else plain).gap(2)
+    words = what(qdisc) if qdisc is not None else ""
+    return line.add(glyphs.fit(words, max(width - line.width - 2, 0)).rstrip(), palette.dim)
 
 
 class NodeLinks(Canvas):
