@@ -331,7 +331,7 @@ def snapshot(
 
 @cli.command()
 @click.option("--for", "for_s", type=Duration(0.1, _FOR_AT_MOST_S), metavar="TIME",
-              help="End after that long, counted from when every node is up or has failed.")  # fmt: skip
+              help="End after that long, from when every node is up or has failed; of a recording: from its begin.")  # fmt: skip
 @from_option
 @record_option
 @common
@@ -349,7 +349,7 @@ def stream(earlier: Settings, /, for_s: float | None, source: Path | None, recor
 
     _not_both(source, record)
     if source is not None:
-        return recorded.stream(source)
+        return recorded.stream(source, for_s)
     config = Settings(earlier, **given).load(screen=False)
     return running.run(partial(headless.stream, config, for_s, record))
 

@@ -36,14 +36,14 @@ def snapshot(file: Path, window_s: float, *, as_json: bool, pictures: Wanted | N
     return FINE if written is None else written
 
 
-def stream(file: Path) -> int:
-    """The events of a recording, as fast as they can be read."""
+def stream(file: Path, for_s: float | None = None) -> int:
+    """The events of a recording, as fast as they can be read; of its first ``for_s`` alone."""
     fd = stdout()
     encoder = msgspec.json.Encoder()
     failure: OSError | None = None
     with open_recording(file) as reader:
         try:
-            for event in replayed(Engine(reader.header.mesh), reader):
+            for event in replayed(Engine(reader.header.mesh), reader, for_s):
                 write_all(fd, encoder.encode(event) + b"\n")
         except OSError as error:
             failure = error
@@ -62,11 +62,13 @@ def open_recording(file: Path) -> RecordingReader:
         raise click.UsageError(f"{file}: {error.strerror or error}") from None
 
 
-def replayed(engine: Engine, reader: RecordingReader) -> Iterator[StreamEvent]:
-    """Folds a whole recording into ``engine``; what `meshtop stream` said of it when it was live. Of a lead that only
-    brings the state up nothing is said."""
+def replayed(engine: Engine, reader: RecordingReader, for_s: float | None = None) -> Iterator[StreamEvent]:
+    """Folds a recording into ``engine``, or its first ``for_s``; what `meshtop stream` said of it when it was live. Of
+    a lead that only brings the state up nothing is said."""
     fold = Fold(reader.header.mesh, engine)
     for record in reader.records():
+        if for_s is not None and record.at > reader.shown_from + for_s:
+            return
         told = fold.take(record)
         if record.at >= reader.shown_from:
             yield from told

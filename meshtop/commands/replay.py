@@ -63,10 +63,10 @@ def moment(text: str, first_at: float, last_at: float) -> float:
     """A time within a recording, as the operator writes it. A usage error for one that is none, or outside."""
     at = _parsed(text.strip(), first_at, last_at)
     if at is None:
-        raise click.UsageError(f'--at: "{text}" is no time; {_FORMS}')
+        raise click.UsageError(f'"{text}" is no time; {_FORMS}')
     if not first_at - 1 <= at <= last_at + 1:
         bounds = f"{_words(first_at)} to {_words(last_at)}"
-        raise click.UsageError(f'--at: "{text}" is outside of the recording, which has {bounds}')
+        raise click.UsageError(f'"{text}" is outside of the recording, which has {bounds}')
     return at
 
 

@@ -44,6 +44,16 @@ def test_text_on_standard_output(tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_the_begin_of_a_recordings_stream(tmp_path) -> None:
+    def events(*options: str) -> list[str]:
+        command = [MESHTOP, "stream", "--from", str(RECORDING), *options]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+
+    whole, begin = events(), events("--for", "5s")
+    assert begin == whole[: len(begin)]
+    assert 0 < len(begin) < len(whole) / 2
+
+
 def test_the_same_recording_gives_the_same_picture(tmp_path) -> None:
     for name in ("one.svg", "two.svg"):
         assert meshtop("--svg", name, "--view", "diagnosis", cwd=tmp_path).returncode == 0
