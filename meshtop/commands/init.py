@@ -154,7 +154,7 @@ def _sorted_out(
         why, cure = _why_not(its, hosts)
         if why is None and its.survey is not None:
             hosts.append(Host(name=name, survey=its.survey, dialled=its.dialled))
-            offset = its.clock_offset_s
+            offset = its.clock_offset_s if its.clock_is_off else None
             nodes.append(WrittenNode(name=name, target=target, survey=its.survey, clock_offset_s=offset))
         else:
             nodes.append(WrittenNode(name=name, target=target, fault=why, cure=cure))

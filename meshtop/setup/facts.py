@@ -8,6 +8,9 @@ from meshtop.model import LinkKey, Mesh, NodeName, Value
 from meshtop.parse.survey import NodeSurvey
 from meshtop.parse.ways import WayAnswers
 
+# The engine maps every node's clock to the operator's; from here on their logs no longer stand side by side.
+CLOCK_OFF_S = 1.0
+
 
 class SshFault(Value, frozen=True, kw_only=True):
     """Why there is no session with a node. ``kind`` is one of ``transport.base.FAULTS``."""
@@ -31,6 +34,11 @@ class NodeFacts(Value, frozen=True, kw_only=True):
     dialled: str | None = None  # the address at the far end of the SSH connection, where there is one
     clock_offset_s: float | None = None  # the node's clock − the operator's
     clock_doubt_s: float | None = None
+
+    @property
+    def clock_is_off(self) -> bool:
+        """By more than what the way there leaves in doubt."""
+        return self.clock_offset_s is not None and abs(self.clock_offset_s) - (self.clock_doubt_s or 0.0) >= CLOCK_OFF_S
     listener: int | None = None
     listener_fault: str | None = None
 

@@ -12,8 +12,6 @@ from meshtop.setup.facts import MeshFacts, NodeFacts
 from meshtop.units import format_duration, format_ms
 
 NODE_CHECKS = ("ssh", "shell", "ss", "ping", "iperf3", "ports", "clock", "rights", "address")
-# The engine maps every node's clock to the operator's; from here on their logs no longer stand side by side.
-CLOCK_OFF_S = 1.0
 OLDEST_IPERF3 = (3, 7)  # agent/reaper.sh refuses older ones: they have no --connect-timeout
 # Without these there are no stalls, or only coarse ones (docs/operations.md).
 _WANTED_FIELDS = {
@@ -156,8 +154,8 @@ def _ports(facts: MeshFacts, survey: NodeSurvey) -> Check:
 def _clock(its: NodeFacts) -> Check:
     if its.clock_offset_s is None:
         return skipped("clock", "date gave no time")
-    offset, doubt = its.clock_offset_s, its.clock_doubt_s or 0.0
-    if abs(offset) - doubt <= CLOCK_OFF_S:
+    offset = its.clock_offset_s
+    if not its.clock_is_off:
         return ok("clock", f"within {max(abs(offset), 0.001):.3f} s")
     return warning(
         "clock",

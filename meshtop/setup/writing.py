@@ -22,7 +22,7 @@ class WrittenNode(Value, frozen=True, kw_only=True):
     name: NodeName
     target: str
     survey: NodeSurvey | None = None
-    clock_offset_s: float | None = None
+    clock_offset_s: float | None = None  # where it is off
     fault: str | None = None
     cure: str | None = None
 
@@ -120,7 +120,7 @@ def _about(node: WrittenNode, survey: NodeSurvey) -> str:
     if left_out := _containers(survey):
         said.append(f"networks of containers, left out: {', '.join(left_out)}")
     offset = node.clock_offset_s
-    if offset is not None and abs(offset) > 1.0:
+    if offset is not None:
         said.append(f"clock {format_duration(abs(offset))} {'ahead' if offset > 0 else 'behind'}")
     return "; ".join(each for each in said if each)
 
