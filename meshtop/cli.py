@@ -331,7 +331,8 @@ def snapshot(
 
 @cli.command()
 @click.option("--for", "for_s", type=Duration(0.1, _FOR_AT_MOST_S), metavar="TIME",
-              help="End after that long, from when every node is up or has failed; of a recording: from its begin.")  # fmt: skip
+              help="End after that long, from when every node is up or has failed; of a recording, from its begin."
+)  # fmt: skip
 @from_option
 @record_option
 @common
