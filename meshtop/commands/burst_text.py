@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
@@ -22,7 +22,6 @@ def note(text: str) -> None:
 
 def cost(plan: BurstPlan) -> str:
     request = plan.request
-    arrow = "↔" if request.bidir else "←" if request.reverse else "→"
     amount = _size(request.bytes) if request.bytes is not None else format_duration(request.seconds)
     parts = [
         f"{request.streams} {'stream' if request.streams == 1 else 'streams'} of {'UDP' if request.udp else 'TCP'}",
@@ -34,7 +33,13 @@ def cost(plan: BurstPlan) -> str:
     if plan.predicted_s is not None and plan.predicted_bytes is not None:
         predicted = f"about {_size(plan.predicted_bytes)} in {format_duration(plan.predicted_s)}"
     way = f"{plan.client} connects to {plan.server}"
-    return f"{request.src} {arrow} {request.dst} over {request.path}: {', '.join(parts)}; {predicted}; {way}"
+    return (
+        f"{_way(request.src, request.dst, request.asked())} over {request.path}: {', '.join(parts)}; {predicted}; {way}"
+    )
+
+
+def _way(src: str, dst: str, asked: Mapping[str, object]) -> str:
+    return f"{src} {'↔' if asked.get('bidir') else '←' if asked.get('reverse') else '→'} {dst}"
 
 
 def _rate(rate_bps: float | None) -> str:
@@ -59,7 +64,8 @@ class Live:
             return
         if event.phase == "started":
             self._kept, self._from = [], 0.0
-            self._say(f"{event.src} → {event.dst} over {event.path}: it runs, on port {event.port}")
+            way = _way(event.src, event.dst, event.requested)
+            self._say(f"{way} over {event.path}: it runs, on port {event.port}")
         elif event.phase == "interval":
             self._kept += event.intervals
             if self._kept and self._kept[-1].t - self._from >= EVERY_S - 0.05:
@@ -89,7 +95,7 @@ def line(parts: list[BurstInterval], since: float, event: BurstEvent) -> str:
 
 
 def summary(record: BurstRecord) -> str:
-    head = f"{record.src} → {record.dst} over {record.path}: {record.state}"
+    head = f"{_way(record.src, record.dst, record.requested)} over {record.path}: {record.state}"
     if record.reason:
         head += f": {record.reason}" + (f" ({record.cure})" if record.cure else "")
     rows = [head]
@@ -143,6 +149,8 @@ def aborted(reports: Sequence[AbortReport]) -> str:
 
 
 def comparison(both: Comparison) -> str:
+    if any(record.state != "done" for record in both.bursts):
+        return "nothing to compare: not both were carried out"
     if both.finding is None:
         return "no difference between the two paths that this could show"
     finding = both.finding

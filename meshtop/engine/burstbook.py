@@ -255,7 +255,7 @@ class BurstBook:
 
     def _filled(self, burst: _Burst, told: BurstInterval, since_t: float) -> BurstInterval:
         """iperf3's interval with what only the sender's kernel knows, where iperf3 did not say it."""
-        if burst.began_at is None or burst.is_udp or is_whole(told):
+        if burst.began_at is None or burst.is_udp or is_whole(told) or told.t <= since_t:
             return told
         streams = self._streams(burst, burst.began_at)
         if not streams:

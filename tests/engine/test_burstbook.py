@@ -156,6 +156,17 @@ def test_intervals_with_streams_take_over(scene):
     assert run.shown.intervals == (own,)
 
 
+def test_a_last_interval_of_no_length_is_taken_as_it_is(scene):
+    run = scene()
+    run.running()
+    run.step(streams=(MB, MB))
+    streams = (BurstStream(port=40001, bps=1e6),)
+    last = BurstInterval(t=0.2, bps=1e6, streams=streams)
+    run.told("interval", intervals=(last,))
+    (event,) = run.told("interval", intervals=(last,))
+    assert event.intervals == (last,)
+
+
 def test_what_the_receiver_does_not_know_is_filled_in_at_the_end(scene):
     run = scene()
     run.running()
