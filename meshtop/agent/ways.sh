@@ -94,11 +94,14 @@ find_mtu() {
 }
 
 # $1 number, $2 address, $3 port. A server that begins to listen anew after each visitor refuses or resets for a moment.
+# Silence counts when it is met twice: by chance all SYNs may be lost, or a busy machine begin too late to send one.
 connect() {
+  silent=
   for pause in 1 2 3 0; do
     try_connect "$2" "$3"
     case $status:$said in
       [1-9]*:*refused* | [1-9]*:*reset*) sleep $pause ;;
+      124:* | [1-9]*:*timed?out*) [ "$silent" ] && break || silent=1 ;;
       *) break ;;
     esac
   done
