@@ -141,8 +141,7 @@ def aborted(lab: Lab, client: Tool) -> tuple[float, list[str]]:
     events = []
     for line in run.stdout:
         events.append(json.loads(line))
-        if events[-1]["phase"] == "started":
-            began = time.monotonic()
+        began = began or time.monotonic()  # when its two ends were told to start
         if events[-1]["phase"] == "interval" and not first_s:
             first_s = time.monotonic() - began
         if sum(each["phase"] == "interval" for each in events) == 8:
@@ -162,7 +161,9 @@ def measure(tools: Sequence[Tool], quick: bool) -> list[Table]:
     pairs = Table(
         "iperf3_versions", "Bursts e → a on public, 30 Mbit/s", ("client", "server", *KINDS, "what was wrong")
     )
-    alone = Table("iperf3_live", "Live intervals, and Ctrl-C", ("client", "first interval, s", "what was wrong"))
+    alone = Table(
+        "iperf3_live", "Live intervals, and an end by Ctrl-C", ("client", "first interval, s", "what was wrong")
+    )
     with tempfile.TemporaryDirectory() as folder, Lab.up("iperf3", directory=Path(folder) / "lab") as lab:
         for client, server in product(tools, tools):
             if quick and client.version == server.version:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from meshtop.burst import BurstInterval, BurstPlan, BurstRequest, BurstStream
@@ -55,10 +56,10 @@ def _figures(document: Document, plan: BurstPlan, *, other: bool) -> dict[str, A
     test = _test_result(way)
     if test is None:
         return dict.fromkeys(_FIGURES)
-    sent, received = _udp(test, way) if test.protocol == "UDP" else _tcp(test)
+    receives = plan.server_sends is not other  # whether this end does
+    sent, received = _udp(test, way, document if receives else {}, other) if test.protocol == "UDP" else _tcp(test)
     if error_of(document) is not None:  # then the ends did not tell each other, and 0 stands for what is not known
-        client_sends = other if plan.server_sends else not other
-        sent, received = (sent, {}) if client_sends else ({}, received)
+        sent, received = ({}, received) if receives else (sent, {})
     return {**dict.fromkeys(_FIGURES), **sent, **received}
 
 
@@ -84,9 +85,10 @@ def _tcp(test: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return sent, {"received_bytes": count(test.received_bytes), "receiver_bps": number(test.received_bps)}
 
 
-def _udp(test: Any, way: Document) -> tuple[dict[str, Any], dict[str, Any]]:
+def _udp(test: Any, way: Document, came: Document, other: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """TestResult has the bytes and the rate of who sent, the losses and the jitter of who received, in all versions,
-    with -R too. What arrived is told from 3.10 on; before, it is what was not lost, over the receiver's time."""
+    with -R too. What arrived is told from 3.10 on. Before, it is what this end's intervals say, where it received, else
+    what was not lost, over the receiver's time. ``came``: the document of an end that received."""
     sent = {"sent_bytes": count(test.bytes), "sender_bps": number(test.bps)}
     packets, lost, seconds = number(test.packets), number(test.lost_packets), number(test.seconds)
     if not packets or lost is None:
@@ -94,14 +96,22 @@ def _udp(test: Any, way: Document) -> tuple[dict[str, Any], dict[str, Any]]:
     arrived = table(table(way, "end"), "sum_received")
     received_bytes, receiver_bps = count(arrived.get("bytes")), number(arrived.get("bits_per_second"))
     if not arrived and sent["sent_bytes"] is not None:
-        received_bytes = round(sent["sent_bytes"] * max(0.0, 1 - lost / packets))
-        receiver_bps = 8 * received_bytes / seconds if seconds else None
+        counted = _arrived(intervals_of(came), other)
+        received_bytes = round(sent["sent_bytes"] * max(0.0, 1 - lost / packets)) if counted is None else counted
+        receiver_bps = number(8 * received_bytes / seconds) if seconds else None
     return sent, {
         "received_bytes": received_bytes,
         "receiver_bps": receiver_bps,
         "lost_pct": number(test.lost_percent),
         "jitter_ms": number(test.jitter_ms),
     }
+
+
+def _arrived(found: Sequence[Interval], other: bool) -> int | None:
+    ways = [(each.end_s, each.other if other else each.way) for each in found]
+    lengths = [max(0.0, end_s - before_s) for (before_s, _), (end_s, _) in pairwise([(0.0, None), *ways])]
+    bits = [length * (way.bps or 0.0) for length, (_, way) in zip(lengths, ways, strict=True) if way is not None]
+    return count(round(sum(bits) / 8)) if bits else None
 
 
 def intervals(document: Document, plan: BurstPlan) -> tuple[BurstInterval, ...]:

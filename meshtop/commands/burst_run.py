@@ -196,6 +196,9 @@ class _Front:
             return await self._monitor.bursts.run_all(confirmed)
         except asyncio.CancelledError:
             burst_text.note("meshtop: interrupted; the burst was ended, and nothing of it is left")
+            if self._wishes.shown == "text":
+                for record in self._monitor.view().bursts:
+                    burst_text.note(burst_text.summary(record))
             raise
 
     async def _streamed(self) -> int:

@@ -64,8 +64,8 @@ async def beside(monitor: Watching, body: Coroutine[Any, Any, T]) -> T:
             raise RuntimeError("the monitor ended by itself")
         return work.result()
     finally:
-        watching.cancel()
-        work.cancel()
-        for outcome in await asyncio.gather(watching, work, return_exceptions=True):
+        for task in (work, watching):  # a burst is ended in an orderly way over sessions that still stand
+            task.cancel()
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
             if isinstance(outcome, Exception):
                 _log.debug("at the end", exc_info=outcome)
