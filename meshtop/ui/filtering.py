@@ -17,5 +17,5 @@ def told(line: Line, words: str, glyphs: Glyphs, palette: Palette, limit: int = 
     """That a list is filtered stands in its title: what is not seen must not be taken for not being there."""
     if words:
         line.add(glyphs.text(" · "), palette.faint)
-        line.add(f"/{glyphs.fit(words, min(len(words), limit)).rstrip()}", palette.cursor)
+        line.add(f"/{glyphs.cut(words, limit)}", palette.cursor)
     return line

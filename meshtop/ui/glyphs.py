@@ -7,11 +7,12 @@ direction is replaced here once more, because this is the last place before the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
-from unicodedata import category
+from unicodedata import category, normalize
 
 from rich.cells import cell_len, get_character_cell_size
 
@@ -20,6 +21,11 @@ UNKNOWN = "–"  # as units.format_* spell it
 
 # Categories that draw nothing or steer the terminal: control, format, surrogate, private use, unassigned, separators.
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# What makes the sign before it wider or not, as each terminal sees it: variation selectors, the enclosing keycap, skin
+# tones (Unicode TR 51). Left out, the sign itself stays.
+_MODIFIER = re.compile("[\ufe00-\ufe0f\u20e3\U0001f3fb-\U0001f3ff]")
+# Two of these are a flag of two cells, of four, or two letters; Hangul fillers are blank and of any width.
+_UNSURE = re.compile("[\U0001f1e6-\U0001f1ff\u115f\u1160\u3164\uffa0]")
 
 # What units and this package write beyond ASCII, for terminals that know nothing else.
 _TO_ASCII = str.maketrans({
@@ -75,6 +81,11 @@ class Glyphs:
         """``text`` in exactly ``width`` cells: padded, or cut with an ellipsis."""
         return _fitted(self.text(text), max(width, 0), align, self.ellipsis)
 
+    def cut(self, text: str, width: int) -> str:
+        """``text`` in at most ``width`` cells, an ellipsis at its end where it was longer."""
+        whole = self.text(text)
+        return whole if cell_len(whole) <= width else _fitted(whole, max(width, 0), "<", self.ellipsis).rstrip()
+
     def wrap(self, text: str, width: int, limit: int) -> list[str]:
         """``text`` in at most ``limit`` lines of at most ``width`` cells, broken between words where possible; an
         ellipsis ends what does not fit."""
@@ -82,14 +93,14 @@ class Glyphs:
 
 
 def safe(char: str) -> bool:
-    return char == " " or (category(char) not in _UNSAFE_CATEGORIES)
+    return char == " " or (category(char) not in _UNSAFE_CATEGORIES and not _UNSURE.match(char))
 
 
 @lru_cache(maxsize=2048)
 def _plain_text(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
-    return "".join(char if safe(char) else "�" for char in text)
+    return "".join(char if safe(char) else "�" for char in normalize("NFC", text) if not _MODIFIER.match(char))
 
 
 @lru_cache(maxsize=2048)

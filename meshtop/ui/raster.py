@@ -148,7 +148,7 @@ def _sign_of(cell: _Cell, curves: Sequence[Curve], look: Look, braille: bool) ->
         dots = first | second
         return (chr(_BRAILLE | dots) if dots else ""), curves[0 if first else -1].style
     if (first or cell.level == _FULL) and second:
-        return glyphs.both, look.palette.bold
+        return glyphs.both, look.palette.dim  # that they agree is the usual, and must not outshine where they do not
     if cell.level:  # how high it stands says more than that the other is about there, too
         return glyphs.bars[cell.level - 1], curves[0].style
     if first:

@@ -10,8 +10,10 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 from scripted_mesh import ScriptedSource, scripted_view
+from scripted_runs import PlanningSource, busy_view
 
-from meshtop.engine.snapshot import View
+from meshtop.burst import Bystander
+from meshtop.engine.snapshot import Evidence, View
 from meshtop.model import LogLine, Mark
 from meshtop.ui import terminal
 from meshtop.ui.app import MeshtopApp
@@ -99,7 +101,10 @@ async def test_what_stays_the_same_is_not_painted_again(ticks, monkeypatch) -> N
         assert refreshed[0][1][0].height == 1
 
 
-HOSTILE = "[bold red]x[/] \x1b[2J\x9b31m [link=file:///etc/passwd]y[/link] \u202e[@click=app.quit]q[/]"
+HOSTILE = (
+    "[bold red]x[/] \x1b[2J\x9b31m [link=file:///etc/passwd]y[/link] \u202e[@click=app.quit]q[/] "
+    "❤\ufe0f🇩🇪👍🏽1\ufe0f\u20e3\u3164 z\u0335\u0321 שלום"
+)
 
 
 def hostile(view: View) -> View:
@@ -135,6 +140,38 @@ async def test_no_text_is_markup_and_none_steers_the_terminal(size, ticks, grid_
                 assert all(segment.style is None or not segment.style.link for segment in strip)
         if size[0] >= 60:
             assert "[bold red]x[/]" in "\n".join(lines), "the log screen shows it as it is"
+
+
+def hostile_verdicts(view: View) -> View:
+    """What findings, experiments and bursts repeat of what nodes said."""
+    finding = msgspec.structs.replace(
+        view.findings[0], summary=f"e → a: {HOSTILE}", next=(HOSTILE,) * 3,
+        evidence=(Evidence(what=HOSTILE, value=HOSTILE, expected=HOSTILE),) * 2,
+        against=(Evidence(what="a", value="b", expected=HOSTILE),),
+    )  # fmt: skip
+    flow = {"local": HOSTILE, "peer": "湖北" * 30, "process": HOSTILE}
+    bursts = tuple(
+        msgspec.structs.replace(
+            one, tool=HOSTILE, reason=HOSTILE,
+            bystanders=(Bystander(src="e", dst="a", path="vpn", flow=flow, bps_before=1.0, bps_during=None),),
+        )
+        for one in view.bursts
+    )  # fmt: skip
+    snapshot = msgspec.structs.replace(view.snapshot, findings=(finding,))
+    return msgspec.structs.replace(view, snapshot=snapshot, findings=(finding,), bursts=bursts)
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (40, 10)])
+async def test_verdicts_and_bursts_keep_the_columns_whatever_nodes_said(size, ticks, grid_of) -> None:
+    app = MeshtopApp(PlanningSource(hostile_verdicts(hostile(busy_view()))), ticks=ticks)
+    async with app.run_test(size=size) as pilot:
+        for keys in ((), ("d",), ("down",), ("u",), ("down",), ("down",), ("c", "up"), ("enter",)):
+            await pilot.press(*keys)
+            await pilot.pause()
+            lines = grid_of(app)
+            assert {cell_len(line) for line in lines} == {size[0]}
+            assert {sum(cell_len(char) for char in line) for line in lines} == {size[0]}
+            assert all(line.isprintable() for line in lines)
 
 
 def renamed(view: View, names: dict[str, str]) -> View:

@@ -55,6 +55,23 @@ def test_what_steers_is_replaced(hostile) -> None:
     assert not any(char in shown for char in "\x1b\x9b\r\u202e\u200b\x00\ue000\udc80")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("❤\ufe0f!", "❤!"), ("1\ufe0f\u20e3", "1"), ("👍🏽", "👍"), ("🇩🇪", "��"), ("e\u0301", "é"), ("\u3164", "�")],
+)
+def test_a_sign_is_as_wide_in_each_terminal(text, shown) -> None:
+    assert UNICODE.text(text) == shown
+    assert cell_len(shown) == sum(cell_len(char) for char in shown)
+
+
+def test_text_is_cut_by_its_cells() -> None:
+    assert UNICODE.cut("湖北武汉", 8) == "湖北武汉"
+    assert UNICODE.cut("湖北武汉", 7) == "湖北武…"
+    assert UNICODE.cut("湖北武汉", 6) == "湖北…"
+    assert UNICODE.cut("abc", 9) == "abc"
+    assert UNICODE.cut("abc", 0) == ""
+
+
 @given(st.text(alphabet="ab 湖\t\u202e[]/", max_size=60), st.integers(1, 20), st.integers(1, 4))
 def test_wrapped_text_stays_within_its_bounds(text, width, limit) -> None:
     lines = UNICODE.wrap(text, width, limit)

@@ -195,7 +195,7 @@ class _Entries:
         style = self.palette.states_bold[concern.state]
         line = self._head(self.glyphs.states[concern.state], f"{concern.src or '*'}→{concern.dst or '*'}", style)
         line.add(WORDS[concern.state], style).gap()
-        line.add(self.glyphs.fit(concern.path, min(len(concern.path), _PATH)), self.palette.dim)
+        line.add(self.glyphs.cut(concern.path, _PATH), self.palette.dim)
         return _Entry(line, concern.reason or concern.words, concern.words)
 
 

@@ -75,7 +75,7 @@ class BurstPanel:
         body.append(self._ticking(width))
         title = Line().add(f"{self.burst.id} by interval", palette.title)
         streams = len(merged[-1].streams) if merged else 0
-        each = f" · a line is {format_duration(span)}" if span else ""
+        each = f" · a line is {format_duration(round(span, 1) or span)}" if span else ""
         more = f", {streams - table.streams} of {streams} streams not shown" if streams > table.streams > 0 else ""
         title.add(glyphs.text(f"{each}{more}"), palette.dim)
         return panel(title, body, width, height, False, glyphs, palette)
@@ -99,7 +99,7 @@ class BurstPanel:
     def _headings(self, table: _Table) -> Line:
         glyphs, dim = self.glyphs, self.palette.dim
         line = Line().add("     t  rate ", dim)
-        scale = f"0…{format_rate(table.scale)}"
+        scale = f"0…{format_rate(table.scale)}" if table.scale else ""
         line.add(glyphs.fit(f"{scale}bit/s" if table.bar >= 12 else scale, table.bar), dim)
         for name in table.columns:
             line.add(glyphs.fit(name, _FIGURES[name], ">"), dim)

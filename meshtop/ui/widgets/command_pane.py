@@ -187,9 +187,7 @@ class CommandPane(Canvas):
             self.command.resize(columns, rows)
         words, well = self.command.status()
         style = palette.text if well is None else palette.states["ok" if well else "down"]
-        title = Line().add(
-            glyphs.fit(self.command.title, min(len(self.command.title), width // 2)).rstrip(), palette.title
-        )
+        title = Line().add(glyphs.cut(self.command.title, width // 2), palette.title)
         right = Line().add(words, style)
         body = self.terminal.lines(cursor=self.has_focus and well is None, palette=palette, glyphs=glyphs)
         lower = "keys go to the command; F6: to meshtop" if self.has_focus else "keys go to meshtop; F6: to the command"

@@ -23,6 +23,7 @@ from meshtop.units import format_age, format_duration
 
 _SIGNS = {"critical": "stalled", "warning": "degraded", "info": "idle"}  # severity → the state that looks alike
 _CODE = 18  # cells; the longest code has 17
+_EXPECTED = 13  # cells that are kept for what was expected; what is longer is wrapped
 _SENTENCE_FROM = 64  # cells of a line in which a sentence has room
 
 
@@ -163,10 +164,11 @@ class FindingPanel:
     def _evidence(self, heading: str, facts: Sequence[Evidence], width: int) -> list[Line]:
         glyphs, palette = self.glyphs, self.palette
         lines = [Line().gap().add(heading, palette.title)]
-        value = 12
         both = (*self.finding.evidence, *self.finding.against)
+        value = min(max((12, *(cell_len(value_words(fact.value)) for fact in both))), max(width // 3, 8))
         longest = max((cell_len(fact.what) for fact in both), default=8)
-        what = max(min(longest, width - value - 18), 8)
+        reserved = min(max((cell_len(fact.expected) for fact in both), default=0), _EXPECTED)
+        what = max(min(longest, width - value - 5 - reserved), 8)
         expected = max(width - what - value - 5, 0)
         for fact in facts:
             parts = glyphs.wrap(fact.expected, expected, 2) if expected >= 8 else [""]

@@ -63,7 +63,7 @@ def recording_line(recording: RecordingView | None, width: int, glyphs: Glyphs, 
     line = Line().add(f"{glyphs.states['ok']} REC ", palette.states_bold["stalled"])
     line.add(f"{_bytes(recording.size_bytes)}B", palette.text).gap()
     if width >= 100:
-        line.add(glyphs.fit(recording.path, min(width // 3, len(recording.path))).rstrip(), palette.dim).gap()
+        line.add(glyphs.cut(recording.path, width // 3), palette.dim).gap()
     return line
 
 

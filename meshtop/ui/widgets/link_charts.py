@@ -212,7 +212,7 @@ class _Drawing:
             line.add(f" {self.glyphs.text(key.path)}", self.palette.text)
             line.add(f" {self.glyphs.full_size[place]}", self.style(key)).add(f" {_FULL_WORDS}", self.palette.dim)
         if len(self.look.keys) > 1:
-            line.gap(2).add(self.glyphs.both, self.palette.bold).add(" both", self.palette.dim)
+            line.gap(2).add(self.glyphs.both, self.palette.dim).add(" both", self.palette.dim)
         return line
 
     # ── rows of one line ──
@@ -272,7 +272,7 @@ class _Drawing:
             self._line_until(line, column, running, across)
             line.add(self.glyphs.mark, self.palette.cursor)
             room = following - column - 2
-            line.add(self.glyphs.fit(named[column], max(min(room, len(named[column])), 0)).rstrip(), self.palette.text)
+            line.add(self.glyphs.cut(named[column], room), self.palette.text)
         self._line_until(line, self.axis.columns, running, across)
         return line
 

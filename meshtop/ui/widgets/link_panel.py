@@ -186,7 +186,7 @@ def _words(
         if reason := _reason(shown):
             lines += [Line()] if roomy else []
             lead = f"{glyphs.states[shown.state]} {shown.link.path}: "
-            for place, text in enumerate(glyphs.wrap(lead + reason, width - 3, 3 if roomy else 1)):
+            for place, text in enumerate(glyphs.wrap(lead + reason, width - 4, 3 if roomy else 1)):
                 lines.append(Line().gap(1 if place == 0 else 3).add(text, palette.states[shown.state]))
     lines += [Line()] if roomy else []
     for name in pair:
@@ -252,5 +252,5 @@ def _verdict(findings: Sequence[FindingView], width: int, glyphs: Glyphs, palett
             break
         if place:
             line.add(" · ", palette.dim)
-        line.add(glyphs.fit(text, min(len(text), width - line.width - 1)), style)
+        line.add(glyphs.cut(text, width - line.width - 1), style)
     return [line]

@@ -142,7 +142,7 @@ def _join(line: Line, items: Sequence[Item], width: int, glyphs: Glyphs, palette
         room = width - 1 - line.width - len(label)
         if room < min(len(value), 8):
             return line
-        line.add(label, palette.dim).add(glyphs.fit(value, min(len(value), room)).rstrip(), style)
+        line.add(label, palette.dim).add(glyphs.cut(value, room), style)
     return line
 
 

@@ -125,7 +125,7 @@ def _trouble(line: Line, shown: ShownNode, width: int, glyphs: Glyphs, palette: 
     line.add(glyphs.fit(NODE_WORDS[shown.state] + age, _STATE + 1), palette.node_states[shown.state])
     left = width - line.width - 1
     reason = glyphs.text(node.reason or "")
-    shown_reason = glyphs.fit(reason, min(len(reason), left)).rstrip()
+    shown_reason = glyphs.cut(reason, left)
     line.add(shown_reason, palette.text)
     left = width - line.width - 4
     if node.cure and left > 12:

@@ -39,10 +39,10 @@ class PairStates(Canvas):
 
 def _title(scene: Scene, pair: Pair, width: int, glyphs: Glyphs, palette: Palette) -> Line:
     src, dst = pair
-    line = Line().add(glyphs.fit(f"{src} → {dst}", min(width, len(src) + len(dst) + 3)).rstrip(), palette.title)
+    line = Line().add(glyphs.cut(f"{src} → {dst}", width), palette.title)
     labels = [scene.node[name].node.label for name in pair if name in scene.node]
     if len(labels) == 2 and all(labels) and width - line.width > 10:
-        line.gap(2).add(glyphs.fit(f"{labels[0]} → {labels[1]}", width - line.width - 2).rstrip(), palette.dim)
+        line.gap(2).add(glyphs.cut(f"{labels[0]} → {labels[1]}", width - line.width - 2), palette.dim)
     return line
 
 

@@ -36,7 +36,7 @@ def _node_block(
     node = shown.node
     names = max(len(other.node.name) for other in scene.nodes)
     line = Line().gap(2).add(f"{glyphs.states[shown.state]} ", palette.node_states[shown.state])
-    line.add(glyphs.fit(node.name, min(names, max(8, width // 5)) + 1), palette.bold)
+    line.add(glyphs.fit(node.name, min(names, max(8, width // 5))), palette.bold).gap()
     line.add(glyphs.fit(NODE_WORDS[shown.state], 11), palette.node_states[shown.state])
     beside = width >= _NARROW
     indent = line.width if beside else 4

@@ -67,7 +67,7 @@ def watch_cell(shown: ShownNode, glyphs: Glyphs, palette: Palette) -> Line:
         return Line().add(glyphs.fit(UNKNOWN, CELL, ">"), palette.dim)
     state, _ = watch_state(shown, watches[0])
     more = f" +{len(watches) - 1}" if len(watches) > 1 else ""
-    name = glyphs.fit(watches[0].name, min(len(watches[0].name), CELL - 2 - len(more))).rstrip()
+    name = glyphs.cut(watches[0].name, CELL - 2 - len(more))
     text = f"{glyphs.states[state]}{name}{more}"
     return Line().gap().add(glyphs.fit(text, CELL - 1, ">"), palette.states[state])
 
@@ -80,7 +80,7 @@ def watch_line(shown: ShownNode, width: int, glyphs: Glyphs, palette: Palette) -
     watch = watches[0]
     state, word = watch_state(shown, watch)
     line = Line().add(f"{glyphs.states[state]} ", palette.states_bold[state])
-    line.add(glyphs.fit(watch.name, min(len(watch.name), 10)).rstrip(), palette.bold).gap()
+    line.add(glyphs.cut(watch.name, 10), palette.bold).gap()
     line.add(word, palette.states[state])
     parts = _brief(watch) if watch.visible and shown.usable else []
     if len(watches) > 1:
