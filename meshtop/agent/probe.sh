@@ -206,10 +206,17 @@ note_what_it_is() {
 }
 
 # Queue disciplines with their counts: one on a device always, one below another only where it has dropped, as what is
-# dropped below is counted above, too. Behind a "!" why there are none.
+# dropped below is counted above, too. Behind a "!" why there are none. BusyBox takes its own tc, which counts nothing,
+# for the real one, unless that is called by its whole name.
 qdiscs() {
-  command -v tc >/dev/null || { printf '! tc: not found'; return; }
-  tc -s qdisc show </dev/null | $awk '
+  tc=
+  IFS=:
+  for place in $PATH; do
+    [ -z "$tc" ] && [ -x "$place/tc" ] && tc=$place/tc
+  done
+  unset IFS
+  [ "$tc" ] || { printf '! tc: not found'; return; }
+  "$tc" -s qdisc show </dev/null | $awk '
     function told(name) {
       if (name != "" && counts != "" && (top || dropped) && length(all) < 3000) all = all " " name counts rate
     }

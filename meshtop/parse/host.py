@@ -55,9 +55,9 @@ def qdiscs(words: Sequence[str]) -> tuple[tuple[Qdisc, ...] | None, float | None
 
 
 def _qdisc(group: Sequence[str]) -> Qdisc | None:
-    if not group:
+    if not group or group[0].count("/") < 2:
         return None
-    device, kind, parent = clean(group[0], 100).split("/", 2)
+    device, kind, parent = (clean(part, 64) for part in group[0].split("/", 2))
     values = _numbers(group[1:])
     rate = next((word[5:] for word in group if word.startswith("rate:")), None)
     if not device or "dropped" not in values:

@@ -372,7 +372,7 @@ def node() -> Iterator[Node]:
         # An ordinary user must reach it, which pytest's own folders do not let.
         Path(folder).chmod(0o755)
         made = Node(Path(folder))
-        for tool in (*NEEDED, "awk", "ss", "ping", "mount", "readlink"):
+        for tool in (*NEEDED, "awk", "ss", "ping", "tc", "mount", "readlink"):
             made.tool(tool)
         try:
             yield made

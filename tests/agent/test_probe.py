@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,7 +38,10 @@ def test_frames_pings_and_slow_beat_under_each_shell_and_awk(node, shell, awk):
     probe.until(lambda: probe.info.wall_s and probe.info.kernel)
     probe.until(lambda: probe.events(PingReply, 56))
     probe.until(lambda: probe.events(PingReply, 1200))
-    last = probe.frame_with(lambda frame: frame.seq >= 12)
+    last = probe.frame_with(lambda frame: frame.info is not None and frame.info.host is not None)
+    assert last.info.host.cores == os.cpu_count()
+    assert None not in (last.info.host.cpu_pct, last.info.host.steal_pct, last.info.host.busiest_core_softirq_pct)
+    assert probe.info.qdiscs == ()  # what there is never queues
     for payload in (56, 1200):
         started = probe.events(PingStarted, payload)
         replies = probe.events(PingReply, payload)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -15,6 +18,17 @@ pytestmark = pytest.mark.node
 
 HERE = "127.0.0.1"
 PLAN = ProbePlan(interval_s=0.2, addresses=(HERE,))
+CAPTURED = Path(__file__).parent.parent / "fixtures" / "tc"
+# A hundred datagrams at once, to whom nobody answers.
+FLOOD = """
+import socket, sys
+sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(100):
+    try:
+        sending.sendto(bytes(1400), (sys.argv[1], 9))
+    except OSError:
+        continue
+"""
 
 
 def sockets(probe):
@@ -135,6 +149,61 @@ def test_counters_are_what_the_kernel_says(node):
             name = "net_dev" if source == "dev" else source
             text = node.inside(probe, "cat", f"/proc/net/{source}")
             assert parse(text) == (getattr(probe.next_frame(), name), 0)
+
+
+@pytest.mark.parametrize("awk", ["mawk", "busybox"])
+def test_queue_disciplines_are_what_tc_prints(node, awk):
+    """A shaper that drops, and one with another below it, which is not told before it has dropped."""
+    node.tool("awk", node.real(awk))
+    probe = node.start(ProbePlan(interval_s=0.2, beat_s=0.5))
+    probe.until(lambda: probe.info.qdiscs == ())
+    for words in (
+        "qdisc replace dev mute root tbf rate 1mbit burst 4kb limit 6000",
+        "qdisc replace dev other root handle 1: htb default 10",
+        "class add dev other parent 1: classid 1:10 htb rate 1mbit",
+        "qdisc add dev other parent 1:10 handle 10: bfifo limit 3000",
+    ):
+        node.inside(probe, "tc", *words.split())
+    node.inside(probe, sys.executable, "-c", FLOOD, "192.0.2.1")
+    probe.until(lambda: probe.info.qdiscs and any(one.dropped for one in probe.info.qdiscs))
+    told = {(one.device, one.kind, one.parent): one for one in probe.info.qdiscs}
+    assert set(told) == {("mute", "tbf", None), ("other", "htb", None)}
+    shaper = told["mute", "tbf", None]
+    said = node.inside(probe, "tc", "-s", "qdisc", "show", "dev", "mute")
+    assert f"(dropped {shaper.dropped}, overlimits {shaper.overlimits} requeues 0)" in said
+    assert shaper.rate == "1Mbit"
+    assert sum(frame.unparsed for frame in probe.frames) == 0
+
+
+@pytest.mark.parametrize("awk", ["mawk", "busybox"])
+def test_what_tc_has_printed_elsewhere(node, awk):
+    node.tool("awk", node.real(awk))
+    node.tool("cat")
+    node.script("tc", f"#!/bin/sh\ncat {CAPTURED}/iproute2-6.1-shapers.txt\n")
+    probe = node.start(ProbePlan(interval_s=0.2))
+    probe.until(lambda: probe.info.qdiscs)
+    assert [(one.device, one.kind, one.parent, one.sent_packets, one.dropped) for one in probe.info.qdiscs] == [
+        ("vpn0", "pfifo_fast", None, 0, 0),
+        ("v0", "tbf", None, 6, 94),
+        ("w1", "ingress", "ffff:fff1", 0, 0),
+        ("w0", "htb", None, 4, 96),
+        ("w0", "bfifo", "1:10", 4, 96),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (f"cat {CAPTURED}/busybox-1.35.txt >&2; exit 1", "this tc does not tell"),
+        ("echo qdisc noqueue 0: dev lo root refcnt 2", "this tc tells no counts"),
+    ],
+)
+def test_why_queue_disciplines_are_not_visible(node, script, why):
+    node.tool("cat")
+    node.script("tc", f"#!/bin/sh\n{script}\n")
+    probe = node.start(ProbePlan(interval_s=0.2))
+    probe.until(lambda: probe.info.qdisc_problem)
+    assert (probe.info.qdiscs, probe.info.qdisc_problem) == (None, why)
 
 
 def test_lines_of_ss_survive_other_writers_in_the_pipe(node):

@@ -6,7 +6,7 @@ import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-FOLDERS = ("iperf3", "ping", "proc", "ss")
+FOLDERS = ("iperf3", "ping", "proc", "ss", "tc")
 
 
 def test_every_capture_has_one_entry_and_every_entry_a_capture(fixtures: Path) -> None:
