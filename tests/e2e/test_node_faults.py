@@ -46,6 +46,39 @@ def test_each_trouble_of_a_node_has_its_own_words(lab: Lab) -> None:
     assert {node["state"] for node in nodes(lab, "3s").values()} == {"up"}
 
 
+def test_what_a_node_drops_itself_is_told_with_what_drops_it(lab: Lab) -> None:
+    lab.set_overlay("udp")
+    lab.fault("e", "host-queue", "5M")
+    lab.fault("b", "tool-missing", "tc")
+    server = lab.popen("a", ["iperf3", "-s", "-1", "-p", "5209"])
+    try:
+        lab.exec("a", ["sh", "-c", "until ss -tln sport = :5209 | grep -q LISTEN; do sleep 0.1; done"])
+        copy = lab.popen(
+            "e", ["iperf3", "-c", lab.address("vpn", "a"), "-p", "5209", "-P", "4", "-t", "90", "-C", "cubic"]
+        )
+        stream = Stream(lab.config_path)
+        try:
+            told = stream.until(lambda e: e["type"] == "finding" and e["code"] == "host-drops", 60)
+        finally:
+            stream.stop()
+        seen = nodes(lab, "6s")
+    finally:
+        for process in (copy, server):
+            process.kill()
+            process.communicate()
+        lab.heal()
+        lab.set_overlay("direct")
+    finding = stream.events[told]
+    assert (finding["node"], finding["phase"]) == ("e", "open")
+    assert "its own tbf at 5Mbit on pub0" in finding["summary"]
+    (shaper,) = [one for one in seen["e"]["qdiscs"] if one["kind"] == "tbf"]
+    assert (shaper["device"], shaper["parent"], shaper["rate"]) == ("pub0", None, "5Mbit")
+    assert seen["e"]["qdiscs_reason"] is None
+    assert seen["e"]["host"]["cores"] >= 1
+    assert 0 <= seen["e"]["host"]["cpu_pct"] <= 100
+    assert (seen["b"]["qdiscs"], seen["b"]["qdiscs_reason"]) == (None, "tc: not found")
+
+
 def test_a_node_that_freezes_while_it_is_watched_falls_silent_and_comes_back(lab: Lab) -> None:
     stream = Stream(lab.config_path)
     try:

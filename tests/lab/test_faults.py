@@ -118,6 +118,9 @@ def test_the_list_names_each_kind_and_the_unit_of_its_value() -> None:
         (FaultRequest(target="a", kind="port-block", value="443-x"), ["from 1 to 65535", "5201-5210"]),
         (FaultRequest(target="a", kind="clock-off", value="30s/back"), ["back", "30s/behind"]),
         (FaultRequest(target="a", kind="no-route", value="mgmt"), ["public or vpn"]),
+        (FaultRequest(target="a", kind="host-queue", value="fast"), ["its rate / its queue in bytes, such as 8M/20k"]),
+        (FaultRequest(target="a", kind="host-ring", value="0"), ["packets from 1 to 2000"]),
+        (FaultRequest(target="a:b", kind="host-ring", value="4"), ["one node"]),
         (FaultRequest(target="a:b", kind="ping-denied"), ["one node"]),
     ],
 )

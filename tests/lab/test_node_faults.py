@@ -162,6 +162,47 @@ def test_pings_are_denied_clocks_are_off_and_routes_are_lost_until_healed(lab: L
     assert abs(float(ssh(lab, "c", "date +%s.%N")[1]) - time.time()) < 5
 
 
+def qdiscs(lab: Lab, node: str) -> dict[str, str]:
+    """By device what tc says of it, with the counts."""
+    told = lab.exec(node, ["tc", "-s", "qdisc", "show"]).stdout
+    return {one.split()[3]: one for one in told.split("qdisc ")[1:]}
+
+
+def tx_dropped(lab: Lab, node: str, device: str) -> int:
+    return int(lab.exec(node, ["cat", f"/sys/class/net/{device}/statistics/tx_dropped"]).stdout)
+
+
+# A hundred datagrams at once, to whom nobody answers.
+FLOOD = """
+import socket, sys
+sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(100):
+    sending.sendto(bytes(1300), (sys.argv[1], 9))
+"""
+
+
+def test_a_node_with_too_short_a_queue_of_its_own_drops_until_healed(lab: Lab) -> None:
+    flood = [sys.executable, "-c", FLOOD, lab.address("vpn", "a")]
+    before = qdiscs(lab, "e")
+    lab.fault("e", "host-queue", "8M/5k")
+    lab.fault("e", "host-queue", "6M/5k")  # in its place
+    assert "rate 6Mbit" in qdiscs(lab, "e")["pub0"]
+    lab.exec("e", flood)
+    dropped = int(qdiscs(lab, "e")["vpn0"].partition("(dropped ")[2].partition(",")[0])
+    assert 50 < dropped < 100
+    assert "tbf" not in qdiscs(lab, "e")["mgmt0"]
+    assert lab.heal("e", "host-queue") == 1
+    assert {name: text.partition(" Sent")[0] for name, text in qdiscs(lab, "e").items()} == {
+        name: text.partition(" Sent")[0] for name, text in before.items()
+    }
+    dropped = tx_dropped(lab, "e", "vpn0")
+    lab.fault("e", "host-ring", "2")
+    lab.exec("e", flood)
+    assert tx_dropped(lab, "e", "vpn0") > dropped
+    lab.heal()
+    assert "qlen 2000" in lab.exec("e", ["ip", "link", "show", "vpn0"]).stdout
+
+
 def test_a_tool_stays_missing_when_the_ssh_server_is_replaced(lab: Lab) -> None:
     lab.fault("c", "tool-missing", "ss")
     lab.fault("c", "sshd-kill")
