@@ -227,6 +227,11 @@ def _of_words(words: str, plan: BurstPlan, end: Reaped, span: str) -> Explained:
         return Explained(f"{way}: no route ({words})", f"look at the routes of {plan.client} on {plan.request.path}")
     if "timed out" in words or "timeout" in words or "in progress" in words:
         return Explained(f"{way}: no answer", open_ports)
+    if "TCP_CONGESTION" in words:
+        return Explained(
+            f"{end.node} has no congestion control {plan.request.congestion!r}",
+            "sysctl net.ipv4.tcp_available_congestion_control says there which it has",
+        )
     if plan.request.udp and "stream socket" in words:
         return unheard(plan)
     if "closed unexpectedly" in words or "server has terminated" in words or "unable to receive" in words:

@@ -236,7 +236,7 @@ class BurstRun:
         self._check(self._server, server)
         document = self._document()
         if not (is_whole(document) or self._size.came):
-            raise _Failure(self._explain(self._client, error_of(document)))
+            raise _Failure(self._explain(self._client))
 
     async def _end_both(self) -> None:
         for end in (self._client, self._server):
@@ -381,7 +381,8 @@ class BurstRun:
             if error is not None:
                 raise error
 
-    def _explain(self, end: Reaped, said: str | None = None) -> Explained:
+    def _explain(self, end: Reaped) -> Explained:
+        said = error_of(self._document()) if end is self._client else None
         return explain(self._plan, end, self._ports, said, here=end.node in self._here)
 
     def _never_connected(self) -> Explained:

@@ -152,7 +152,7 @@ def comparison(both: Comparison) -> str:
     if any(record.state != "done" for record in both.bursts):
         return "nothing to compare: not both were carried out"
     if both.finding is None:
-        return "no difference between the two paths that this could show"
+        return "no difference: both paths did alike"
     finding = both.finding
     rows = [f"{finding.code} ({finding.severity}, confidence {finding.confidence:.0%}): {finding.summary}"]
     rows += [f"  {each.what}: {each.value} (expected {each.expected})" for each in finding.evidence]

@@ -31,7 +31,7 @@ from meshtop.engine.burst_meter import Meter, Metered, Point
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import BurstEvent
 from meshtop.engine.stallbook import StallBook, StallRecord
-from meshtop.engine.timeseries import median, rfc3339
+from meshtop.engine.timeseries import median, rfc3339, utc_seconds
 from meshtop.model import BurstTold, FrameReceived, LinkKey, Mesh, NodeName, SocketId
 
 KEPT = 200
@@ -166,7 +166,8 @@ class BurstBook:
         first = min((at for at in moving if at is not None), default=None)
         if first is None:
             return told_at
-        return min(told_at, meter.frame_before(first) or first)
+        begun = utc_seconds(burst.record.started) if burst.record.started else 0.0
+        return max(begun, min(told_at, meter.frame_before(first) or first))
 
     def _tells(self, burst: _Burst, news: Sequence[BurstInterval]) -> bool:
         """Whether iperf3's interval is of use: its sockets tell more, unless it tells of each stream itself."""

@@ -215,7 +215,7 @@ def test_the_comparison_in_words() -> None:
     )
     assert "  goodput overlay/underlay: 0.178 (expected ≥ 0.7: 5.1Mbit/s against 29Mbit/s)" in words
     assert burst_text.comparison(compare(record(), record())) == (
-        "no difference between the two paths that this could show"
+        "no difference: both paths did alike"
     )
 
 

@@ -9,6 +9,7 @@ from meshtop.burst import BurstInterval, BurstRaw, BurstRecord, BurstStream
 from meshtop.engine.burst_intervals import MOST_INTERVALS, thinned
 from meshtop.engine.burstbook import LINGER_S
 from meshtop.engine.snapshot import BurstEvent
+from meshtop.engine.timeseries import rfc3339
 from meshtop.model import BurstTold, SocketId
 
 STEP_S = 0.2
@@ -122,6 +123,18 @@ def test_a_beginning_that_is_told_late_is_dated_by_the_sockets(scene):
     assert [each.intervals[0].t for each in intervals] == pytest.approx([0.2, 0.4], abs=0.01)
     assert intervals[0].intervals[0].bps == pytest.approx(10e6, rel=0.01)
     assert started.loaded < started.at
+
+
+def test_no_load_begins_before_its_burst(scene):
+    """The frames around the first byte are a while apart, and clocks of nodes are known to some milliseconds."""
+    run = scene()
+    for n in range(5):
+        run.step(beside=MB * (n + 2))
+    run.step(streams=(1, 1))
+    asked = rfc3339(run.story.now + 0.15)
+    run.step(streams=(MB, MB))
+    started, *_ = run.told("started", started=asked)
+    assert started.loaded == asked
 
 
 def test_when_all_has_arrived_nothing_more_is_told(scene):
