@@ -106,9 +106,13 @@ def _burst(burst: BurstRecord, names: Names) -> BurstRecord:
         dst=names.node(burst.dst),
         path=names.path(burst.path),
         tool=burst.tool if burst.tool and _TOOL.fullmatch(burst.tool) else None,
+        client=None if burst.client is None else names.node(burst.client),
+        server=None if burst.server is None else names.node(burst.server),
+        connect_to=None if burst.connect_to is None else names.address(burst.connect_to),
         requested={key: _value(key, value, names) for key, value in burst.requested.items()},
         reason=None if burst.reason is None else "not told",
         cure=None,
+        other=None if burst.other is None else _value("", _plain(burst.other), names),
         stalls=None if burst.stalls is None else tuple(_value("", each, names) for each in _plain(burst.stalls)),
         bystanders=None
         if burst.bystanders is None
@@ -130,7 +134,7 @@ def _experiment(experiment: ExperimentRecord, names: Names) -> ExperimentRecord:
     )
 
 
-def _plain(values: tuple[Any, ...]) -> Any:
+def _plain(values: Any) -> Any:
     return msgspec.to_builtins(values)
 
 
