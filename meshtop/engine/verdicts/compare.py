@@ -15,10 +15,13 @@ from meshtop.engine.verdicts.gathering import Gathered
 from meshtop.engine.verdicts.lifecycle import OPENS_AT, Candidate, Subject
 from meshtop.engine.verdicts.signals import Below, LinkSignals, at_most, worst
 from meshtop.engine.verdicts.tunnels import Tunnels, interface
-from meshtop.engine.verdicts.weigh import MOST, Rule, Sign, Weighed, weigh
+from meshtop.engine.verdicts.weigh import MOST, Rule, Sign, Weighed, ago, weigh
 from meshtop.model import LinkKey, Mesh, NodeName, PathName
 
-_LINE_S = 10.0
+_LINE_S = 5.0
+# A line that is as full as this, with a queue before it: what is lost there is what overflows. Above so much of its
+# nominal rate, that is not what it can carry.
+_FULL, _QUEUE_MS, _WRONG = 0.85, 15.0, 1.15
 # What makes an overlay sick, of the codes of a link.
 SICK = frozenset(("loss", "reordering", "policer", "pmtu-blackhole", "bufferbloat", "tcp-over-tcp", "blackout"))
 _SICK_AT = 0.6
@@ -74,8 +77,11 @@ class Comparison:
                 link.peers_loss_pct = worst(other.small_loss_pct for other in others)
             if link.flows:
                 link.tunnel_share = self._tunnels.flows(key) / link.flows
-            if link.data_segs:
-                link.line_use = self._line_use(key)
+            if link.data_segs or link.pair_lost:
+                link.line_use = self._line_use(key, both_ways=not link.data_segs)
+                added_ms = link.tcp_added_ms if link.data_segs else link.rtt_added_ms
+                if link.line_use is not None and added_ms is not None:
+                    link.overflows = link.line_use >= _FULL and added_ms >= _QUEUE_MS
             if key.path in self._overlays:
                 link.overlay = True
                 self._outer(link)
@@ -97,9 +103,13 @@ class Comparison:
 
     # ── The line ──
 
-    def _line_use(self, key: LinkKey) -> float | None:
-        """Of the nominal rates, the sender's up and the receiver's down, by what crosses the underlay's interface."""
-        return worst((self._share(key.src, "up"), self._share(key.dst, "down")))
+    def _line_use(self, key: LinkKey, *, both_ways: bool) -> float | None:
+        """Of the nominal rates, the sender's up and the receiver's down; a ping goes both ways. None also where a line
+        carries more than it is said to: that rate is wrong."""
+        ends = [(key.src, "up"), (key.dst, "down")]
+        if both_ways:
+            ends += [(key.dst, "up"), (key.src, "down")]
+        return worst(self._share(*end) for end in ends)
 
     def _share(self, name: NodeName, way: str) -> float | None:
         if (name, way) not in self._shares:
@@ -107,11 +117,22 @@ class Comparison:
         return self._shares[name, way]
 
     def _share_of(self, name: NodeName, way: str) -> float | None:
-        node, record = self._nodes[name], self._records[name]
+        """By what crosses the underlay's interfaces, or the overlays' where that is more: not every overlay is carried
+        by what is called the underlay here."""
+        node = self._nodes[name]
         nominal = node.up_bps if way == "up" else node.down_bps
-        if not nominal or record.boot is None or record.boot.newest is None:
+        if not nominal:
             return None
-        names = {interface(record, path) for path in self._underlays} - {None}
+        carried = worst(self._carried_bps(name, paths, way) for paths in (self._underlays, self._overlays))
+        if carried is None or carried > _WRONG * nominal:
+            return None
+        return carried / nominal
+
+    def _carried_bps(self, name: NodeName, paths: Iterable[PathName], way: str) -> float | None:
+        record = self._records[name]
+        if record.boot is None or record.boot.newest is None:
+            return None
+        names = {each for path in paths if (each := interface(record, path)) is not None}
         now = record.boot.newest
         moved, seconds = 0, 0.0
         for measured in record.measured.between(now - _LINE_S, now):
@@ -120,10 +141,10 @@ class Comparison:
                 continue
             seconds += measured.end - measured.start
             for each in names:
-                delta = devices.get(each) if each is not None else None
+                delta = devices.get(each)
                 if delta is not None:
                     moved += delta.tx_bytes if way == "up" else delta.rx_bytes
-        return 8 * moved / seconds / nominal if seconds > 0 and names else None
+        return 8 * moved / seconds if seconds > 0 and names else None
 
     # ── Below ──
 
@@ -153,10 +174,13 @@ class Comparison:
     # ── The verdict ──
 
     def overlay_only(self, weighed: Mapping[LinkKey, Sequence[Weighed]]) -> Iterator[Candidate]:
-        for key, found in weighed.items():
-            link = self._signals[key]
+        for key in self._signals.active:
+            link, found = self._signals[key], weighed.get(key, ())
             sick = [each for each in found if each.rule.code in SICK and each.confidence >= _SICK_AT]
-            if not link.overlay or link.below is None or not sick:
+            if not link.overlay:
+                continue
+            if link.below is None or not sick:
+                yield from _tried(link)
                 continue
             below_sick = [
                 each
@@ -233,6 +257,53 @@ def _verdict(link: LinkSignals, sick: Sequence[Weighed]) -> Iterator[Candidate]:
         next=rule.next,
         experiments=rule.experiments,
         both_ways=all(each.rule.both_ways for each in sick),
+    )
+
+
+_MANY_PCT = 3.0  # sent again: below, TCP fills a line of some Mbit/s all the same
+
+_TRIED = Rule(
+    code="overlay-only",
+    prior=-1.0,
+    signs=(
+        Sign("burst here / below", "tried_paths_ratio", "<", 0.7, 1.0, needed=True),
+        Sign("burst here / below", "tried_paths_ratio", "<", 0.5, 0.6),
+        Sign("burst here retransmitted", "tried.overlay_retrans_pct", ">=", _MANY_PCT, 0.7, unit="%"),
+        Sign("burst below retransmitted", "tried.underlay_retrans_pct", "<", _MANY_PCT, 0.7, 1.0, unit="%"),
+        Sign("burst below: longest stall", "tried.underlay_stall_s", "<", 1.0, 0.3, 0.5, unit="s"),
+        Sign("underlay pings lost", "below.loss_pct", "<", 2.0, 0.3, 1.0, contra=5.0, unit="%"),
+    ),
+    severity=lambda s: "critical" if (s.tried_paths_ratio or 1.0) < _HALF else "warning",
+    summary=lambda s: _tried_summary(s),
+    next=(),
+    experiments=("paths",),
+    most=0.9,
+)
+_HALF = 0.35
+
+
+def _tried(link: LinkSignals) -> Iterator[Candidate]:
+    """Nothing flows that shows it; what was tried did."""
+    weighed = weigh(_TRIED, link)
+    if weighed is not None:
+        yield Candidate(
+            subject=Subject("overlay-only", link.key.src, link.key.dst, link.key.path),
+            severity=_TRIED.severity(link),
+            confidence=weighed.confidence,
+            summary=_TRIED.summary(link),
+            evidence=weighed.evidence,
+            against=weighed.against,
+            next=_NEXT,
+            experiments=_TRIED.experiments,
+        )
+
+
+def _tried_summary(link: LinkSignals) -> str:
+    above, below = (units.format_rate(link.tried.get(f"{side}_bps")) for side in ("overlay", "underlay"))
+    when = ago(link.tried_by["tried_paths_ratio"][1]) if "tried_paths_ratio" in link.tried_by else "before"
+    return (
+        f"{link.key.src} → {link.key.dst}: it is the overlay. {link.key.path} gave {above}bit/s "
+        f"where the path below gave {below}bit/s, as tried {when}"
     )
 
 

@@ -24,6 +24,7 @@ _STEP = 0.1
 _CHANGES_EVERY_S = 5.0
 # How sure one is follows what is known at half, or at a fifth, of the difference a second: sooner surer than less sure.
 _RISES, _FALLS = 0.5, 0.2
+_FADES = 0.93  # a second, of what is not likely any more and not closed yet
 _EASES_AFTER_S = 15.0  # until something is called less severe
 KEPT = 100
 
@@ -59,7 +60,18 @@ class Candidate(NamedTuple):
 
 
 class _Held:
-    __slots__ = ("candidate", "changed_at", "confidence", "id", "likely_since", "seen_at", "severe_at", "since", "told")
+    __slots__ = (
+        "candidate",
+        "changed_at",
+        "confidence",
+        "faded",
+        "id",
+        "likely_since",
+        "seen_at",
+        "severe_at",
+        "since",
+        "told",
+    )
 
     def __init__(self, candidate: Candidate, now: float) -> None:
         self.candidate = candidate
@@ -69,6 +81,7 @@ class _Held:
         self.since = now
         self.changed_at = now
         self.confidence = candidate.confidence
+        self.faded = 1.0  # of that, what is left of one that is not likely any more
         self.told = (candidate.severity, candidate.confidence)  # with the last event
         self.severe_at = now  # when it was last as severe as it is called
 
@@ -103,6 +116,7 @@ class Findings:
 
     def _likely(self, held: _Held, candidate: Candidate, now: float) -> Iterator[FindingEvent]:
         held.seen_at = now
+        held.faded = 1.0
         called = held.candidate.severity
         held.candidate = candidate
         held.confidence += (candidate.confidence - held.confidence) * (
@@ -129,6 +143,7 @@ class Findings:
             if now - held.seen_at > OPENS_AFTER_S:
                 del self._held[subject]
             return
+        held.faded *= _FADES
         if now - held.seen_at >= CLOSES_AFTER_S:
             del self._held[subject]
             yield self._close(held, now)
@@ -182,7 +197,7 @@ def _view(held: _Held) -> FindingView:
         id=held.id or "",
         code=subject.code,
         severity=candidate.severity,
-        confidence=round(held.confidence, 2),
+        confidence=round(held.confidence * held.faded, 2),
         src=subject.src,
         dst=subject.dst,
         path=subject.path,

@@ -8,13 +8,14 @@ tells little in ten. Where the two are compared, it is over the same time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, sqrt
 
 from meshtop.engine.counters import RETRANS as NODE_RETRANS
 from meshtop.engine.counters import TIMEOUTS as NODE_TIMEOUTS
 from meshtop.engine.links import LinkRecord
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.timeseries import median
+from meshtop.engine.verdicts.holes import take_holes
 from meshtop.engine.verdicts.pings import against_pings, floors, take_pings
 from meshtop.engine.verdicts.signals import ENOUGH_SEGS, LinkSignals
 from meshtop.engine.verdicts.tally import (
@@ -44,11 +45,14 @@ _WINDOW_S, LONGEST_S = 10.0, 30.0
 _ENOUGH_RETRANS = 8
 # So much is lost that TCP's own pace would vary from second to second, were it by chance.
 _HEAVY_PCT = 3.0
-_BUSY = 0.8  # of the time: it is the path, not an application, that sets the pace
+# It is the path, not an application, that sets the pace: data is outstanding for so much of the time, and more waits to
+# be sent in so many of the readings.
+_BUSY, _BACKLOGGED, _WINDOW_LIMITED = 0.8, 0.9, 0.3
 # Over so long, with so many seconds in it, retransmissions that come by chance vary by less than 1.9 times what chance
 # would have, in 95 of 100 cases (χ² with nine degrees of freedom).
-_STEADY_S, _STEADY_BINS, _STEADY_SPREAD = 12.0, 10, 0.2
+_STEADY_S, _STEADY_BINS, _STEADY_SPREAD = 13.0, 9, 0.2
 _TELLING_SEGS, _TELLING_RETRANS = 20, 30
+_FLAT_RETRANS = 60  # fewer vary too little within a window
 _LUMPS_TOUCH_PCT = 8.0
 # Below it a round trip grows by what hosts and their interrupts do.
 _HOST_MS = 10.0
@@ -64,6 +68,12 @@ _FEWEST_BINS = 5
 _OVERSHOOT_S, _OVERSHOOT_RTTS = 2, 6
 _FEWEST_USUAL = 3
 _MOSTLY_ITS = 0.7
+# A second in which more than this share was sent again is one of the trouble. So many make a pattern where goodput is
+# as steady as this, so many in any case: a single flow's never is.
+_LOSSY_SHARE = 0.003
+_PATTERN_S, _MOVES, _PATTERN_OLD_S = 8, 0.4, 15
+# What exceeds a rate is lost most of all at first, until senders slow down: one half of ten seconds against the other.
+_HALF_S, _SETTLES = 5, 2.0
 _EDGE_S = 0.05  # an interval of a second that is some milliseconds longer is one second still
 
 
@@ -85,13 +95,9 @@ def gather(record: NodeRecord, link: LinkRecord, tally: NodeTally | None, peer: 
     if peer is not None and peer.at is not None:
         _receiver(signals, peer.links.get(LinkKey(link.key.dst, link.key.src, link.key.path)), peer.at)
     _stalls(signals, link, axis_now)
-    _derive(signals)
-    return signals
-
-
-def _derive(signals: LinkSignals) -> None:
-    signals.blackholed_s = signals.open_stalls.get("size-blackhole")
+    take_holes(signals, link, axis_now)
     signals.blackout_stalls = signals.stalls.get("blackout", 0)
+    return signals
 
 
 # ── TCP ──
@@ -121,10 +127,12 @@ def _tcp(signals: LinkSignals, group: Group, now: float, missing: Sequence[str])
         _steady(signals, group, now)
     _goodput(signals, cells, now)
     _limits(signals, cells, counts)
-    if (signals.retrans_pct or 0.0) >= _HEAVY_PCT and (signals.busy_share or 0.0) >= _BUSY:
-        signals.heavy_spread = signals.goodput_spread
-    if signals.retrans and (signals.busy_share or 0.0) >= _BUSY:
-        signals.clustering = _clustering(_by_second(group.since(now - _STEADY_S), now))
+    signals.new_loss = _is_new_loss(signals, _by_second(group.since(now - LONGEST_S), now))
+    if signals.retrans and _is_held_by_path(signals):
+        if (signals.retrans_pct or 0.0) >= _HEAVY_PCT:
+            signals.heavy_spread = signals.goodput_spread
+        signals.flatness = _flatness(signals)
+        signals.clustering = _clustering(_in_trouble(_by_second(group.since(now - _STEADY_S), now)))
 
 
 def _retransmissions(signals: LinkSignals, counts: Sequence[int], missing: Sequence[str]) -> None:
@@ -154,7 +162,7 @@ def _steady(signals: LinkSignals, group: Group, now: float) -> None:
     signals.steady_share = sum(again > 0 for _, again in sending) / len(sending)
     usual = sorted(sending, key=lambda second: second[1])[:-overshoot]
     segs, again = sum(segs for segs, _ in usual), sum(again for _, again in usual)
-    signals.retrans_floor_pct = 100 * max(0.0, again - _NORMAL_95 * again**0.5) / segs
+    signals.retrans_floor_pct = 100 * max(0.0, again - _NORMAL_95 * sqrt(again)) / segs
 
 
 def _node_timeouts(signals: LinkSignals, record: NodeRecord, now: float) -> None:
@@ -172,11 +180,52 @@ def _node_timeouts(signals: LinkSignals, record: NodeRecord, now: float) -> None
 
 
 def _by_second(cells: list[Cell], now: float) -> list[Sequence[int]]:
-    """Intervals put together by whole seconds, however fast they were sampled: counts by field."""
+    """Intervals put together by whole seconds, however fast they were sampled: counts by field, oldest first."""
     bins: dict[int, list[Cell]] = {}
     for cell in cells:
         bins.setdefault(int(now - cell.end + _EDGE_S), []).append(cell)
     return [totals(second) for second in bins.values()]
+
+
+def _is_held_by_path(signals: LinkSignals) -> bool:
+    """Whether it is the path that sets the pace, and no application or window."""
+    if (signals.busy_share or 0.0) < _BUSY or (signals.backlog_share or 0.0) < _BACKLOGGED:
+        return False
+    return max(signals.rwnd_share or 0.0, signals.sndbuf_share or 0.0) < _WINDOW_LIMITED
+
+
+def _flatness(signals: LinkSignals) -> float | None:
+    """Senders slow down by what is lost, so that losses by chance make goodput vary by about half of what chance varies
+    them."""
+    if signals.goodput_spread is None or signals.new_loss or signals.retrans < _FLAT_RETRANS:
+        return None
+    return signals.goodput_spread * 2 * sqrt(signals.retrans / signals.window_s)
+
+
+def _is_new_loss(signals: LinkSignals, seconds: list[Sequence[int]]) -> bool:
+    """Whether losses are too young, or still settle too much with their beginning, to tell chance from a rate that is
+    exceeded."""
+    lossy = sum(second[RETRANS] > _LOSSY_SHARE * second[SEGS] for second in seconds)
+    if lossy < _PATTERN_S:
+        return True
+    before, lately = _share_again(seconds[-2 * _HALF_S : -_HALF_S]), _share_again(seconds[-_HALF_S:])
+    if before > _SETTLES * lately and before >= _HEAVY_PCT / 100:
+        return True
+    moves = signals.goodput_spread is None or signals.goodput_spread >= _MOVES
+    return moves and lossy < _PATTERN_OLD_S
+
+
+def _share_again(seconds: list[Sequence[int]]) -> float:
+    segs = sum(second[SEGS] for second in seconds)
+    return sum(second[RETRANS] for second in seconds) / segs if segs else 0.0
+
+
+def _in_trouble(seconds: list[Sequence[int]]) -> list[Sequence[int]]:
+    """From the first to the last second in which as much was lost as usual: what was well before or after says nothing
+    of how losses are spread."""
+    usual = _share_again(seconds) / 3
+    lossy = [place for place, second in enumerate(seconds) if second[RETRANS] > usual * second[SEGS]]
+    return seconds[lossy[0] : lossy[-1] + 1] if lossy else []
 
 
 def _clustering(seconds: list[Sequence[int]]) -> float | None:
@@ -187,6 +236,10 @@ def _clustering(seconds: list[Sequence[int]]) -> float | None:
     segs, again = sum(s[SEGS] for s in sending), sum(s[RETRANS] for s in sending)
     if len(sending) < _STEADY_BINS or again < _TELLING_RETRANS or 100 * again > _LUMPS_TOUCH_PCT * segs:
         return None
+    half = len(sending) // 2
+    halves = sorted((_share_again(sending[:half]), _share_again(sending[half:])))
+    if halves[1] > _SETTLES * halves[0]:
+        return None  # still settling
     mean = sum(s[ACKED] for s in sending) / len(sending)
     if sum((s[ACKED] - mean) ** 2 for s in sending) / len(sending) > (_STEADY_SPREAD * mean) ** 2:
         return None
@@ -216,7 +269,9 @@ def _goodput(signals: LinkSignals, cells: list[Cell], now: float) -> None:
         one[0] += 8.0 * cell.counts[ACKED]
         one[1] += cell.seconds
     rates = [bits / seconds for bits, seconds in bins.values() if seconds > 0]
-    signals.goodput_bps = 8.0 * total(cells, ACKED) / signals.window_s
+    if cells:
+        began = cells[0].end - cells[0].seconds  # the oldest interval may begin before the window does
+        signals.goodput_bps = 8.0 * total(cells, ACKED) / max(signals.window_s, now - began)
     mean = sum(rates) / len(rates) if rates else 0.0
     if len(rates) >= _FEWEST_BINS and mean > 0:
         signals.goodput_spread = (sum((rate - mean) ** 2 for rate in rates) / len(rates)) ** 0.5 / mean
@@ -233,6 +288,7 @@ def _limits(signals: LinkSignals, cells: list[Cell], counts: Sequence[int]) -> N
     moving = sum(cell.moving for cell in cells)
     if moving:
         signals.app_limited_share = sum(cell.app_limited for cell in cells) / moving
+        signals.backlog_share = sum(cell.backlogged for cell in cells) / moving
 
 
 def _gauges(signals: LinkSignals, group: Group, now: float) -> None:

@@ -17,6 +17,8 @@ _ENOUGH_LATELY, _TELLING_MS = 3, 20.0
 _FLOORS, _RISEN = 24, 2.0  # for two minutes, as long as it is at twice the baseline
 # Fewer pings than this would hardly have met any loss.
 _ENOUGH_PINGS = 8
+# Where fewer than this would have been lost, that none was tells nothing.
+_TELLING_LOST = 0.7
 # Segments in a second whose lost share says something of that second.
 _TELLING_SEGS = 20
 
@@ -100,7 +102,8 @@ def against_pings(signals: LinkSignals, group: Group, link: LinkRecord, now: flo
             lost += outcome.rtt_ms is None
     if met >= _ENOUGH_PINGS:
         signals.expected_share = expected / met
-        signals.blind_chance = at_most(lost, expected)
+        if lost or expected >= _TELLING_LOST:
+            signals.blind_chance = at_most(lost, expected)
 
 
 def _pct(part: int, whole: int) -> float | None:

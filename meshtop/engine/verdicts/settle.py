@@ -59,8 +59,11 @@ class Settled(NamedTuple):
     explained: frozenset[str]
 
 
-def settled(found: Iterable[Weighed]) -> Settled:
-    possible = likely = {each.rule.code: each for each in found}
+def settled(found: Iterable[Weighed], *, new_loss: bool = False) -> Settled:
+    """``new_loss``: it is too early to tell a policer from loss by chance, even where it is not likely yet."""
+    possible = likely = _surest(found)
+    if new_loss and "loss" in likely:
+        likely = {**likely, "loss": _doubted(likely["loss"])}
     for explains in EXPLAINS:
         cause = likely.get(explains.cause)
         if cause is not None and cause.confidence >= explains.from_confidence:
@@ -73,6 +76,19 @@ def settled(found: Iterable[Weighed]) -> Settled:
             weaker = one if one.confidence < other.confidence else other
             likely = {code: each for code, each in likely.items() if code != weaker.rule.code}
             continue
-        for each in (one, other):
-            likely = {**likely, each.rule.code: each._replace(confidence=min(each.confidence, _MOST_WHERE_ALIKE))}
+        likely = {**likely, pair.one: _doubted(one), pair.other: _doubted(other)}
     return Settled(list(likely.values()), frozenset(possible.keys() - likely.keys()))
+
+
+def _surest(found: Iterable[Weighed]) -> dict[str, Weighed]:
+    """By code: several rules may tell of one cause."""
+    surest: dict[str, Weighed] = {}
+    for each in found:
+        known = surest.get(each.rule.code)
+        if known is None or each.confidence > known.confidence:
+            surest[each.rule.code] = each
+    return surest
+
+
+def _doubted(each: Weighed) -> Weighed:
+    return each._replace(confidence=min(each.confidence, _MOST_WHERE_ALIKE))

@@ -45,14 +45,17 @@ class LinkSignals:
     goodput_bps: float | None = None
     goodput_spread: float | None = None  # standard deviation of one-second goodput over its mean
     heavy_spread: float | None = None  # the same, where the path sets the pace and loses three percent and more
+    flatness: float | None = None  # the same, over what losses by chance would make of it
     clustering: float | None = (
         None  # variance of retransmissions by the second over what chance would have: 1 is chance
     )
+    new_loss: bool = False  # too young to tell loss by chance from loss above a rate
     idle_ack_s: float | None = None  # since anything was acknowledged, while data waits
     busy_share: float | None = None  # of the time of the flows that were there
     rwnd_share: float | None = None  # of the busy time
     sndbuf_share: float | None = None
     app_limited_share: float | None = None
+    backlog_share: float | None = None  # of the readings of flows that moved, those with data that was not sent yet
     tunnel_share: float = 0.0  # of the flows, those that are a tunnel's own
     persisting: int = 0
     backoff: int = 0  # the highest now
@@ -86,7 +89,11 @@ class LinkSignals:
     silent_for_s: float | None = None  # as silence_s, once it is longer than chance and round trips explain
     mute_for_s: float | None = None  # no ping was ever answered, for so long
     progress: bool = False  # anything was acknowledged in the last seconds
-    blackholed_s: float | None = None
+    blackholed_s: float | None = None  # of the flows that stand still where large packets vanish, the longest
+    holed_flows: int = 0
+    hole_untried_s: float | None = None  # since the last of them sent anything
+    full_dead: int = 0  # full-size pings in a row that were lost last
+    full_back: bool | None = None  # whether they are answered again, where several were lost meanwhile
     blackout_stalls: int = 0
     # Others, filled in by whoever compares.
     echo_chance: float | None = None  # of as many lost pings as there were, by the loss that segments meet
@@ -105,6 +112,7 @@ class LinkSignals:
     back_retrans_pct: float | None = None  # TCP of the opposite link
     peers_loss_pct: float | None = None  # pings of others to the same node, the worst of them
     line_use: float | None = None  # of the nominal rate of the line, the fuller of the two ends
+    overflows: bool | None = None  # the line is full and a queue stands before it
     outer: str | None = None  # what carries an overlay: "tcp" or "udp"
     outer_connections: int | None = None
     outer_retrans_pct: float | None = None
@@ -113,7 +121,9 @@ class LinkSignals:
     outer_stalled: bool | None = None
     outer_added_ms: float | None = None
     below: Below | None = None
-    tried: Mapping[str, float] = field(default_factory=dict)  # figures of experiments and bursts by name
+    # Figures of experiments and bursts by name, and of each and of what was drawn from it: what told it, seconds ago.
+    tried: Mapping[str, float] = field(default_factory=dict)
+    tried_by: dict[str, tuple[str, float]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

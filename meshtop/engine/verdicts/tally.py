@@ -42,7 +42,7 @@ _NOTHING: Counts = (0,) * len(FIELDS)
 class Cell:
     """One interval of one group of sockets."""
 
-    __slots__ = ("app_limited", "counts", "end", "moving", "present", "seconds", "srtts", "timeouts")
+    __slots__ = ("app_limited", "backlogged", "counts", "end", "moving", "present", "seconds", "srtts", "timeouts")
 
     def __init__(self, end: float, seconds: float) -> None:
         self.end = end
@@ -52,6 +52,7 @@ class Cell:
         self.present = 0  # flows of which anything was counted
         self.moving = 0  # of those, the ones that sent or were acknowledged
         self.app_limited = 0  # and of those, the ones that said that their application wrote too little
+        self.backlogged = 0  # and the ones that had more to send than they were let
         self.timeouts = 0  # that were seen to have happened
 
     def add(self, step: Counts, reading: SocketReading, timeouts: int) -> None:
@@ -64,6 +65,7 @@ class Cell:
         if step[ACKED] or step[SEGS]:
             self.moving += 1
             self.app_limited += bool(reading.app_limited)
+            self.backlogged += bool(reading.notsent)
             if reading.srtt_ms is not None:
                 self.srtts.append(reading.srtt_ms)
 

@@ -38,6 +38,7 @@ class Verdicts:
         self._findings = Findings()
         self._nodes = NodesAsWhole(mesh, records)
         self._evaluated_at: float | None = None
+        self._underlays = tuple(path.name for path in mesh.paths if path.kind == "underlay")
         self._unnamed = any(path.kind == "overlay" and not path.outer_ports for path in mesh.paths)
 
     # ── In ──
@@ -79,11 +80,11 @@ class Verdicts:
         explained: set[Subject] = set()
         for key in signals.active:
             link = signals[key]
-            link.tried = self._tried.of(key, now)
-            if link.tried:
-                draw(link)
+            if told := self._tried.of(key, now, self._underlays if link.overlay else ()):
+                draw(link, told, now)
             if not _calm(link):
-                settlement = settled(w for rule in RULES if (w := weigh(rule, link)) is not None)
+                found = (w for rule in RULES if (w := weigh(rule, link)) is not None)
+                settlement = settled(found, new_loss=link.new_loss)
                 weighed[key] = settlement.said
                 explained.update(Subject(code, *key) for code in settlement.explained)
         candidates = [_candidate(key, each, signals[key]) for key, found in weighed.items() for each in found]

@@ -19,6 +19,9 @@ from meshtop.model import ExperimentKind
 
 Severity = Literal["info", "warning", "critical"]
 Unit = Literal["", "%", "×", "ms", "s", "bytes", "share"]
+# What was tried tells all that it can for so long, and nothing any more after the second.
+_NEW_S, _OLD_S = 120.0, 600.0
+_JUST_S, _MINUTE_S = 10.0, 60.0
 MOST = 0.97  # what is concluded from the outside is never certain
 
 
@@ -77,15 +80,16 @@ def weigh(rule: Rule, signals: LinkSignals) -> Weighed | None:
             if sign.needed:
                 return None
             continue
+        source, age_s = signals.tried_by.get(sign.figure.removeprefix("tried."), (None, 0.0))
         if _holds(value, sign.op, sign.limit):
-            odds += sign.weight
+            odds += sign.weight * _freshness(age_s)
             if sign.weight or sign.needed:
-                evidence.append(_evidence(sign, value))
+                evidence.append(_evidence(sign, value, source, age_s))
         elif sign.needed:
             return None
         elif sign.against and _contradicts(value, sign):
-            odds -= sign.against
-            against.append(_evidence(sign, value))
+            odds -= sign.against * _freshness(age_s)
+            against.append(_evidence(sign, value, source, age_s))
     confidence = round(min(rule.most, 1 / (1 + exp(-odds))), 3)
     return Weighed(rule, confidence, _each_once(evidence), _each_once(against))
 
@@ -114,9 +118,22 @@ def _contradicts(value: Any, sign: Sign) -> bool:
     return bool(value < sign.contra) if sign.op in (">", ">=") else bool(value > sign.contra)
 
 
-def _evidence(sign: Sign, value: Any) -> Evidence:
+def _freshness(age_s: float) -> float:
+    """Of what was tried: 1 for two minutes, then less and less."""
+    return min(1.0, max(0.0, 1 - (age_s - _NEW_S) / (_OLD_S - _NEW_S)))
+
+
+def _evidence(sign: Sign, value: Any, source: str | None = None, age_s: float = 0.0) -> Evidence:
     expected = sign.expected or f"{sign.op} {_limit(sign)}"
-    return Evidence(what=sign.what, value=_shown(value, sign.unit), expected=expected)
+    what = f"{sign.what} ({source}, {ago(age_s)})" if source else sign.what
+    return Evidence(what=what, value=_shown(value, sign.unit), expected=expected)
+
+
+def ago(age_s: float) -> str:
+    """In steps, so that what is shown does not change with every second."""
+    if age_s < _MINUTE_S:
+        return f"{max(10, round(age_s, -1)):.0f} s ago" if age_s >= _JUST_S else "just now"
+    return f"{age_s / _MINUTE_S:.0f} min ago"
 
 
 def _limit(sign: Sign) -> str:
@@ -140,4 +157,6 @@ def _shown(value: Any, unit: Unit) -> float | str:
         return "yes" if value else "no"
     if isinstance(value, str):
         return value
+    if unit == "bytes":
+        return float(round(value))
     return float(f"{value:.3g}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from meshtop import units
 from meshtop.engine.verdicts.signals import ENOUGH_SEGS, LinkSignals
-from meshtop.engine.verdicts.weigh import Severity
+from meshtop.engine.verdicts.weigh import Severity, ago
+
+_UNTRIED_S = 30.0  # who waits longer than that for its next try says little of now
 
 
 def _pair(s: LinkSignals) -> str:
@@ -22,6 +24,11 @@ def _times(value: float | None) -> str:
 def say_loss(s: LinkSignals) -> str:
     if s.data_segs < ENOUGH_SEGS:
         return f"{_pair(s)}: {s.pair_lost} of {s.pair_decided} pings are lost on the way, there or back"
+    if s.new_loss:
+        return (
+            f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are lost; by chance or above a rate (a policer) "
+            "is not plain yet"
+        )
     return f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are lost on the way, and no queue grows"
 
 
@@ -47,7 +54,41 @@ def say_policer(s: LinkSignals) -> str:
 
 
 def say_blackhole(s: LinkSignals) -> str:
-    return f"{_pair(s)}: small packets arrive and full-size ones vanish without a word"
+    flows = "1 flow waits" if s.holed_flows == 1 else f"{s.holed_flows} flows wait"
+    waiting = f"{flows}, for {units.format_duration(s.blackholed_s)}"
+    if s.full_back or s.tried.get("vanishes") == 0:
+        return f"{_pair(s)}: large packets pass again; {waiting}, until their next time-out"
+    untried = f"; untried for {s.hole_untried_s:.0f} s" if (s.hole_untried_s or 0.0) >= _UNTRIED_S else ""
+    return f"{_pair(s)}: small packets arrive and full-size ones vanish without a word; {waiting}{untried}"
+
+
+def say_swept(s: LinkSignals) -> str:
+    passes, vanishes = s.tried.get("pmtu_bytes"), s.tried.get("vanish_bytes")
+    sizes = "large packets vanish"
+    if passes and vanishes:
+        sizes = f"packets of up to {passes:.0f} bytes pass, of {vanishes:.0f} and more vanish"
+    return f"{_pair(s)}: {sizes} without a word, as tried {_ago(s, 'vanishes')}"
+
+
+def say_blackhole_pings(s: LinkSignals) -> str:
+    return f"{_pair(s)}: small pings are answered, the last {s.full_dead} of full size were not"
+
+
+def say_loss_tried(s: LinkSignals) -> str:
+    pct = _pct(s.tried.get("udp_loss_pct"))
+    return f"{_pair(s)}: {pct} of UDP was lost well below the line's rate, as tried {_ago(s, 'udp_loss_pct')}"
+
+
+def say_policer_tried(s: LinkSignals) -> str:
+    rate = s.tried.get("ramp_received_bps") or s.tried.get("tcp_bps") or s.tried.get("burst_bps")
+    return (
+        f"{_pair(s)}: UDP above about {units.format_rate(rate)}bit/s was dropped at once, "
+        f"as tried {_ago(s, 'udp_policed')}"
+    )
+
+
+def _ago(s: LinkSignals, figure: str) -> str:
+    return ago(s.tried_by[figure][1]) if figure in s.tried_by else "before"
 
 
 def say_bufferbloat(s: LinkSignals) -> str:

@@ -63,14 +63,41 @@ def test_a_contradiction_is_listed_and_costs(link: Callable[..., LinkSignals]) -
     plain = found(link(**LOSSY))["loss"]
     assert plain.confidence > 0.8
     assert plain.against == ()
-    doubted = found(link(**LOSSY, line_use=1.0))["loss"]
+    doubted = found(link(**LOSSY | {"steady_share": 0.3}))["loss"]
     assert doubted.confidence < plain.confidence - 0.05
-    assert [(each.what, each.value) for each in doubted.against] == [("line in use", 1.0)]
+    assert [(each.what, each.value) for each in doubted.against] == [("seconds with retransmissions", 0.3)]
     assert "loss" not in found(link(**LOSSY | {"dsack_share": 0.2}))  # duplicates that the receiver reports weigh more
 
 
 def test_nothing_is_certain(link: Callable[..., LinkSignals]) -> None:
     assert max(each.confidence for each in found(link(**LOSSY, line_use=0.1, tried={"udp_loss_pct": 3.0})).values()) < 1
+
+
+def test_what_a_full_line_overflows_is_neither_loss_nor_a_policer(link: Callable[..., LinkSignals]) -> None:
+    assert not {"loss", "policer"} & found(link(**LOSSY, overflows=True)).keys()
+    assert not {"loss", "policer"} & found(link(**POLICED, goodput_spread=0.01, flatness=0.2, overflows=True)).keys()
+
+
+def test_loss_that_has_just_begun_is_not_sure_to_be_by_chance(link: Callable[..., LinkSignals]) -> None:
+    """A policer shows the same at first; nobody has to take back what was said."""
+    young = link(**LOSSY, new_loss=True)
+    weighed = [each for rule in RULES if (each := weigh(rule, young)) is not None]
+    (said,) = (each for each in settled(weighed, new_loss=True).said if each.rule.code == "loss")
+    assert OPENS_AT <= said.confidence <= 0.65
+    assert "policer" in said.rule.summary(young)
+    assert "tcp-udp" in said.rule.experiments
+
+
+@pytest.mark.parametrize(("flatness", "which"), [(0.2, "policer"), (1.2, "loss")])
+def test_losses_by_chance_do_not_leave_goodput_flat(
+    link: Callable[..., LinkSignals], flatness: float, which: str
+) -> None:
+    """A shallow drop-tail queue and a policer hold one rate whatever is lost; chance does not."""
+    surest = max(
+        found(link(**LOSSY, goodput_spread=0.1, flatness=flatness, outer="udp")).values(),
+        key=lambda each: each.confidence,
+    )
+    assert surest.rule.code == which
 
 
 def test_fewer_than_a_hundred_segments_tell_nothing(link: Callable[..., LinkSignals]) -> None:
@@ -87,7 +114,7 @@ def test_a_policer_and_plain_loss_that_look_alike_are_both_said_less_surely(link
 @pytest.mark.parametrize(
     ("evidence", "which"),
     [
-        ({"blind_chance": 0.01, "heavy_spread": 0.01, "goodput_spread": 0.01}, "policer"),
+        ({"blind_chance": 0.01, "heavy_spread": 0.01, "goodput_spread": 0.01, "flatness": 0.1}, "policer"),
         ({"blind_chance": 0.6, "heavy_spread": 0.3, "goodput_spread": 0.5}, "loss"),
         ({"tried": {"udp_loss_pct": 0.0}, "udp_policed": True}, "policer"),
         ({"tried": {"udp_loss_pct": 12.0}, "udp_policed": False}, "loss"),
@@ -140,6 +167,67 @@ def test_a_sweep_settles_a_black_hole(link: Callable[..., LinkSignals]) -> None:
     refuted = found(link(**stuck, tried={"vanishes": 0.0})).get("pmtu-blackhole")
     assert likely < swept.confidence
     assert refuted is None or refuted.confidence < likely - 0.2
+
+
+STUCK = {"blackholed_s": 90.0, "holed_flows": 3, "backoff": 6, "silence_s": 0.5, "small_loss_pct": 0.0}
+
+
+@pytest.mark.parametrize("since", [{"full_back": True}, {"tried": {"vanishes": 0.0}}])
+def test_a_hole_that_is_healed_is_not_said_of_now(link: Callable[..., LinkSignals], since: dict[str, object]) -> None:
+    """Its flows wait for their next time-out all the same, which may be two minutes away."""
+    assert found(link(**STUCK))["pmtu-blackhole"].confidence > 0.8
+    healed = link(**STUCK, **since)
+    assert "pmtu-blackhole" not in found(healed)
+    weighed = max((w for rule in RULES if (w := weigh(rule, healed))), key=lambda each: each.confidence)
+    assert weighed.against
+    assert "3 flows wait, for 1m30s" in weighed.rule.summary(healed)
+
+
+def test_a_hole_that_nothing_has_tried_for_long_is_less_sure(link: Callable[..., LinkSignals]) -> None:
+    just, long_ago = (found(link(**STUCK, hole_untried_s=s))["pmtu-blackhole"] for s in (1.0, 50.0))
+    assert long_ago.confidence < just.confidence
+    assert "untried for 50 s" in long_ago.rule.summary(link(**STUCK, hole_untried_s=50.0))
+
+
+def test_a_hole_shows_where_nothing_flows(link: Callable[..., LinkSignals]) -> None:
+    tried = {"vanishes": 1.0, "vanish_bytes": 1301.0, "pmtu_bytes": 1300.0}
+    swept = found(link(tried=tried))["pmtu-blackhole"]
+    assert "up to 1300 bytes pass, of 1301 and more vanish" in swept.rule.summary(link(tried=tried))
+    pings = {"silence_s": 0.4, "small_loss_pct": 0.0, "small_decided": 30}
+    assert found(link(full_dead=4, **pings))["pmtu-blackhole"].confidence <= 0.85
+    assert "pmtu-blackhole" not in found(link(full_dead=2, **pings))
+    assert "pmtu-blackhole" not in found(link(full_dead=4, progress=True, **pings))
+    assert "pmtu-blackhole" not in found(link(full_dead=4, silence_s=9.0, small_loss_pct=100.0))
+
+
+def test_what_was_tried_grows_old(link: Callable[..., LinkSignals]) -> None:
+    def after(age_s: float) -> Weighed | None:
+        signals = link(tried={"udp_loss_pct": 4.0}, tried_by={"udp_loss_pct": ("burst b4", age_s)})
+        return found(signals).get("loss")
+
+    new, older = after(30.0), after(240.0)
+    assert new is not None
+    assert older is not None
+    assert new.confidence > older.confidence
+    assert new.evidence[-1].what == "UDP lost at half rate (burst b4, 30 s ago)"
+    assert older.evidence[-1].what == "UDP lost at half rate (burst b4, 4 min ago)"
+    assert after(590.0) is None
+
+
+@pytest.mark.parametrize(
+    ("figures", "code"),
+    [
+        ({"tried": {"burst_retrans_pct": 5.0}}, "loss"),
+        ({"tried": {"burst_retrans_pct": 0.0}}, "loss"),
+    ],
+)
+def test_a_burst_strengthens_or_weakens(
+    link: Callable[..., LinkSignals], figures: dict[str, object], code: str
+) -> None:
+    plain, tried = found(link(**LOSSY))[code], found(link(**LOSSY, **figures))[code]
+    retransmitted = figures["tried"]["burst_retrans_pct"] > 1  # type: ignore[index]
+    assert (tried.confidence > plain.confidence) is retransmitted
+    assert any("burst" in each.what for each in (tried.evidence if retransmitted else tried.against))
 
 
 def test_lost_pings_without_tcp_are_loss_of_which_less_is_known(link: Callable[..., LinkSignals]) -> None:

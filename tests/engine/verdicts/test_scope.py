@@ -9,7 +9,7 @@ import pytest
 
 from meshtop.burst import BurstRecord
 from meshtop.engine.verdicts.tried import FRESH_S, Tried, loaded_ratio, udp_policed
-from meshtop.model import ExperimentRecord, ExperimentTold, LinkKey, SessionChanged
+from meshtop.model import BurstTold, ExperimentRecord, ExperimentTold, LinkKey, SessionChanged
 
 LINK = LinkKey("e", "a", "vpn")
 
@@ -92,13 +92,17 @@ def burst(streams: int = 8, **parts: object) -> BurstRecord:
     return BurstRecord(**{"id": "b1", "src": "e", "dst": "a", "path": "vpn", "streams": streams, **known, **parts})  # type: ignore[arg-type]
 
 
+def figures(tried: Tried, at: float, link: LinkKey = LINK, *underlays: str) -> dict[str, float]:
+    return {name: value for told in tried.of(link, at, underlays) for name, value in told.figures.items()}
+
+
 def test_only_what_was_measured_counts_and_only_for_a_while() -> None:
     tried = Tried()
     tried.experiment(100.0, experiment(udp_loss_pct=3.0, tcp_bps=None))
     tried.experiment(100.0, experiment("pmtu-sweep", "failed", pmtu_bytes=1300.0))
-    assert tried.of(LINK, 101.0) == {"udp_loss_pct": 3.0}
+    assert figures(tried, 101.0) == {"udp_loss_pct": 3.0}
     assert tried.links(101.0) == {LINK}
-    assert tried.of(LINK, 101.0 + FRESH_S) == {}
+    assert figures(tried, 101.0 + FRESH_S) == {}
     assert tried.links(101.0 + FRESH_S) == set()
 
 
@@ -106,19 +110,54 @@ def test_what_is_newer_holds() -> None:
     tried = Tried()
     tried.experiment(100.0, experiment(udp_loss_pct=3.0))
     tried.experiment(200.0, experiment(udp_loss_pct=0.0))
-    assert tried.of(LINK, 201.0)["udp_loss_pct"] == 0.0
+    assert figures(tried, 201.0)["udp_loss_pct"] == 0.0
 
 
 def test_bursts_are_evidence_for_the_direction_that_sent() -> None:
     tried = Tried()
     tried.burst(100.0, burst())
-    assert tried.of(LINK, 101.0) == {"eight_bps": 4e6, "eight_retrans_pct": pytest.approx(5.0)}
+    assert figures(tried, 101.0) == {
+        "burst_bps": 4e6, "eight_bps": 4e6,
+        "burst_retrans_pct": pytest.approx(5.0), "eight_retrans_pct": pytest.approx(5.0),
+    }  # fmt: skip
     tried.burst(100.0, burst(1, requested={"reverse": True}))
-    assert tried.of(LinkKey("a", "e", "vpn"), 101.0)["one_bps"] == 4e6
+    assert figures(tried, 101.0, LinkKey("a", "e", "vpn"))["one_bps"] == 4e6
     tried.burst(110.0, burst(1, requested={"udp": True}, sender_bps=10e6, receiver_bps=5e6))
-    assert tried.of(LINK, 111.0)["burst_loss_pct"] == pytest.approx(50.0)
+    assert figures(tried, 111.0)["burst_loss_pct"] == pytest.approx(50.0)
     tried.burst(120.0, burst(state="aborted", receiver_bps=9e6))
-    assert tried.of(LINK, 121.0)["eight_bps"] == 4e6
+    assert figures(tried, 121.0)["eight_bps"] == 4e6
+
+
+def test_two_bursts_alike_are_a_comparison() -> None:
+    tried = Tried()
+    tried.burst(100.0, burst(id="b1"))
+    tried.burst(120.0, burst(id="b2", path="public", receiver_bps=28e6, retransmits=10))
+    compared = {k: v for k, v in figures(tried, 121.0, LINK, "public").items() if "lay_" in k}
+    assert compared == {
+        "overlay_bps": 4e6, "underlay_bps": 28e6,
+        "overlay_retrans_pct": pytest.approx(5.0), "underlay_retrans_pct": pytest.approx(0.1),
+    }  # fmt: skip
+    assert tried.of(LINK, 121.0, ("public",))[-1].source in ("burst b1", "bursts b1 and b2")
+    assert not {k for k in figures(tried, 121.0) if "lay_" in k}
+    tried.burst(130.0, burst(1, id="b3", path="public", receiver_bps=5e6))  # of another kind
+    assert figures(tried, 131.0, LINK, "public")["underlay_bps"] == 28e6
+
+
+def test_bursts_on_both_paths_say_which_is_sick(story: Callable) -> None:
+    """With their figures, how old they are, and less surely as time goes by."""
+    one = story()
+    one.begin()
+    seconds(one, 2)
+    for path, bps, again in (("vpn", 4e6, 900), ("public", 28e6, 0)):
+        record = burst(id=f"b-{path}", path=path, receiver_bps=bps, retransmits=again)
+        one.receive(BurstTold(at=one.now, phase="closed", burst=record))
+    seconds(one, 5)
+    told = findings(one)["overlay-only"]
+    assert told.confidence > 0.7
+    assert "vpn gave 4.0Mbit/s where the path below gave 28Mbit/s, as tried just now" in told.summary
+    assert any("b-vpn and b-public" in each.what for each in told.evidence)
+    seconds(one, 400)
+    assert "overlay-only" not in findings(one) or findings(one)["overlay-only"].confidence < told.confidence
 
 
 @pytest.mark.parametrize(
@@ -153,4 +192,4 @@ def test_an_experiment_changes_what_is_said(replay: Callable) -> None:
         told.engine.tick(told.last_at + after)
     after_it = next(f for f in told.engine.snapshot(told.last_at + 3).findings if f.code == "loss")
     assert after_it.confidence < before.confidence
-    assert "UDP lost at half rate" in {each.what for each in after_it.against}
+    assert "UDP lost at half rate (tcp-udp x1, just now)" in {each.what for each in after_it.against}
