@@ -158,6 +158,10 @@ def exec_(name: str, node: str, command: tuple[str, ...]) -> None:
     Example:
       meshtop lab exec a ping -c 3 10.10.10.5
     """
+    if command[0] == "--":  # as `run` and ssh-like tools have it
+        command = command[1:]
+    if not command:
+        raise click.UsageError("which command?")
     argv = Lab.open(name).command(node, command)
     sys.stdout.flush()
     os.execvp(argv[0], argv)  # noqa: S606  # in our place: signals, terminal and exit code are then the command's own
