@@ -91,6 +91,13 @@ def spell_duration(duration_s: float) -> str:
     return "".join(parts)
 
 
+def format_figure(value: float | str | None) -> str:
+    """Of any unit, such as a piece of evidence: 0.597 → ``0.597``, 231423.0 → ``231,423``, a word as it is."""
+    if value is None or isinstance(value, str):
+        return UNKNOWN if value is None else value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def format_rate(rate_bps: float | None) -> str:
     """At most four cells: 84000 → ``84k``, 4100000 → ``4.1M``, 0 → ``0``, None → ``–``."""
     return _prefixed(rate_bps, 1000)

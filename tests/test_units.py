@@ -187,3 +187,11 @@ def test_shown_quantities_keep_their_width(value: float) -> None:
     assert len(units.format_pct(min(value, 1000))) <= 5
     assert len(units.format_age(min(value, 86_400 * 999))) <= 4
     assert len(units.format_duration(min(value, 86_400 * 999))) <= 7
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.5978, "0.598"), (231423.0, "231,423"), (-1500.0, "-1,500"), (36, "36"), (None, "–"), ("tcp", "tcp")],
+)
+def test_figures_of_any_unit(value: float | str | None, shown: str) -> None:
+    assert units.format_figure(value) == shown

@@ -11,7 +11,7 @@ from meshtop.burst import BurstInterval, BurstPlan, BurstRecord
 from meshtop.collect.burst_abort import AbortReport
 from meshtop.engine.burst_compare import Comparison
 from meshtop.engine.snapshot import BurstEvent, StreamEvent
-from meshtop.units import format_bytes, format_duration, format_ms, format_pct, format_rate
+from meshtop.units import format_bytes, format_duration, format_figure, format_ms, format_pct, format_rate
 
 EVERY_S = 1.0  # a line; five a second would be unreadable
 
@@ -155,6 +155,6 @@ def comparison(both: Comparison) -> str:
         return "no difference: both paths did alike"
     finding = both.finding
     rows = [f"{finding.code} ({finding.severity}, confidence {finding.confidence:.0%}): {finding.summary}"]
-    rows += [f"  {each.what}: {each.value} (expected {each.expected})" for each in finding.evidence]
+    rows += [f"  {each.what}: {format_figure(each.value)} (expected {each.expected})" for each in finding.evidence]
     rows += [f"  next: {each}" for each in finding.next]
     return "\n".join(rows)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from meshtop.engine.snapshot import Evidence, FindingView
 from meshtop.model import ExperimentRecord
+from meshtop.units import format_figure
 
 _GLYPHS = {"critical": "✖", "warning": "▲", "info": "·"}
 
@@ -45,13 +46,7 @@ def _whole(finding: FindingView) -> Iterator[str]:
 
 def _evidence(title: str, entries: Iterable[Evidence]) -> Iterator[str]:
     for each in entries:
-        yield f"    {title}: {each.what} {_value(each.value)} (expected {each.expected})"
-
-
-def _value(value: float | str | None) -> str:
-    if value is None:
-        return "not known"
-    return value if isinstance(value, str) else f"{value:.4g}"
+        yield f"    {title}: {each.what} {format_figure(each.value)} (expected {each.expected})"
 
 
 def experiment(record: ExperimentRecord) -> str:

@@ -13,13 +13,13 @@ from meshtop.engine.snapshot import Evidence, FindingView
 from meshtop.model import ExperimentRecord
 from meshtop.ui.draw import Line
 from meshtop.ui.experiments import QUESTIONS, TITLES
-from meshtop.ui.glyphs import UNKNOWN, Glyphs
+from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.scene import Scene
 from meshtop.ui.theme import Palette
 from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.canvas import panel, scrolled
 from meshtop.ui.widgets.header import clock_text
-from meshtop.units import format_age, format_duration
+from meshtop.units import format_age, format_duration, format_figure
 
 _SIGNS = {"critical": "stalled", "warning": "degraded", "info": "idle"}  # severity → the state that looks alike
 _CODE = 18  # cells; the longest code has 17
@@ -165,7 +165,7 @@ class FindingPanel:
         glyphs, palette = self.glyphs, self.palette
         lines = [Line().gap().add(heading, palette.title)]
         both = (*self.finding.evidence, *self.finding.against)
-        value = min(max((12, *(cell_len(value_words(fact.value)) for fact in both))), max(width // 3, 8))
+        value = min(max((12, *(cell_len(format_figure(fact.value)) for fact in both))), max(width // 3, 8))
         longest = max((cell_len(fact.what) for fact in both), default=8)
         reserved = min(max((cell_len(fact.expected) for fact in both), default=0), _EXPECTED)
         what = max(min(longest, width - value - 5 - reserved), 8)
@@ -173,7 +173,7 @@ class FindingPanel:
         for fact in facts:
             parts = glyphs.wrap(fact.expected, expected, 2) if expected >= 8 else [""]
             line = Line().gap(2).add(glyphs.fit(fact.what, what), palette.text).gap()
-            line.add(glyphs.fit(value_words(fact.value), value, ">"), palette.bold).gap()
+            line.add(glyphs.fit(format_figure(fact.value), value, ">"), palette.bold).gap()
             lines.append(line.add(parts[0] if parts else "", palette.dim))
             lines += [Line().gap(what + value + 4).add(part, palette.dim) for part in parts[1:]]
         if not facts:
@@ -239,7 +239,7 @@ class FindingPanel:
             why = f": {record.reason}{f'; {record.cure}' if record.cure else ''}" if record.reason else ""
             words, style = f"{record.state}{why}", palette.states_bold["lossy"]
         lines += [Line().gap(2).add(part, style) for part in glyphs.wrap(words, width - 4, 4)]
-        figures = ", ".join(f"{name} {value_words(value)}" for name, value in record.figures.items())
+        figures = ", ".join(f"{name} {format_figure(value)}" for name, value in record.figures.items())
         if figures and record.state != "running":
             lines += [Line().gap(2).add(part, palette.dim) for part in glyphs.wrap(figures, width - 4, 3)]
         return lines
@@ -248,12 +248,3 @@ class FindingPanel:
         return panel(
             title, scrolled(body, height - 1, self.first, self.palette), width, height, False, self.glyphs, self.palette
         )
-
-
-def value_words(value: float | str | None) -> str:
-    """Of a piece of evidence."""
-    if value is None:
-        return UNKNOWN
-    if isinstance(value, str):
-        return value
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

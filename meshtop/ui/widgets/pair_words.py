@@ -11,10 +11,10 @@ from meshtop.ui.scene import NODE_WORDS, RANK, Scene, ShownNode, age_words
 from meshtop.ui.theme import Palette
 from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.canvas import Canvas, panel
-from meshtop.ui.widgets.findings import value_words, where
+from meshtop.ui.widgets.findings import where
 from meshtop.ui.widgets.header import clock_text
 from meshtop.ui.widgets.link_panel import LOOKS_LIKE, Pair, findings_of, pair_links
-from meshtop.units import format_ms, format_pct
+from meshtop.units import format_figure, format_ms, format_pct
 
 
 class FindingPanel(Canvas):
@@ -56,7 +56,7 @@ def _finding_lines(
     for step in finding.next[:1]:
         line = Line().gap(3).add(glyphs.text("→ "), palette.dim)
         lines.append(line.add(glyphs.fit(step, max(width - line.width - 1, 0)).rstrip(), palette.key))
-    parts = [f"{one.what} {value_words(one.value)} ({one.expected})" for one in finding.evidence]
+    parts = [f"{one.what} {format_figure(one.value)} ({one.expected})" for one in finding.evidence]
     for told in glyphs.wrap(" · ".join(parts), max(width - 4, 8), max(rows - len(lines), 0)):
         lines.append(Line().gap(3).add(told, palette.text))
     return lines
