@@ -14,17 +14,8 @@ from typing import Literal
 import msgspec
 
 from meshtop.burst import BurstPlan, BurstRaw, BurstRecord
-from meshtop.collect.burst_result import (
-    Explained,
-    explain,
-    intervals,
-    is_whole,
-    live_interval,
-    outcome,
-    sent_by_server,
-    text_interval,
-    unheard,
-)
+from meshtop.collect.burst_failure import Explained, explain, unheard
+from meshtop.collect.burst_result import intervals, is_whole, live_interval, outcome, sent_by_server, text_interval
 from meshtop.collect.burst_size import EndBySize, is_endless
 from meshtop.collect.clock import Clock
 from meshtop.collect.reaped import Order, Reaped, close_all

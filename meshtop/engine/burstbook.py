@@ -21,13 +21,13 @@ from meshtop.burst import (
     BurstRaw,
     BurstRecord,
     BurstStream,
-    Bystander,
     NodeLoad,
 )
-from meshtop.engine import burst_meter
-from meshtop.engine.attribution import Attribution, OwnConnections, Services, canonical
+from meshtop.engine import burst_beside, burst_meter
+from meshtop.engine.attribution import Attribution, OwnConnections, Services
 from meshtop.engine.burst_intervals import is_whole, merged, summed, thinned
 from meshtop.engine.burst_meter import Meter, Metered, Point
+from meshtop.engine.burst_open import OpenBurst, Quiet
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import BurstEvent
 from meshtop.engine.stallbook import StallBook, StallRecord
@@ -36,15 +36,12 @@ from meshtop.model import BurstTold, FrameReceived, LinkKey, Mesh, NodeName, Soc
 
 KEPT = 200
 BEFORE_S = 10.0
-MOST_BYSTANDERS = 32
 LINGER_S = 3.0  # so long both ends are sampled closely afterwards: flows recover, and bursts come in rows
 OVER = frozenset(("done", "failed", "aborted"))
 # iperf3 tells of itself twice a second; sockets that were not seen for longer than this are not seen.
 _UNSEEN_S = 0.9
 # By as much iperf3's beginning and the one that was seen may differ.
 _CLOCKS_S = 0.1
-# A rate over less says nothing of what a flow does.
-_LEAST_BEFORE_S = 0.5
 # What a burst leaves in the queues of its lines has gone by then …
 _SETTLED_S = 0.5
 # … and a ping a second was answered. Before a burst that follows sooner, what counts is how it was before the first.
@@ -53,62 +50,11 @@ _NEWS_LATE_S = 3.0  # half a second, and what a full line adds
 _TALK_BYTES = 2000  # a stream's cookie is less, a load's first round trip more
 
 
-Flow = tuple[NodeName, SocketId]
-
-
-class Quiet(NamedTuple):
-    """How it was on the lines of a burst before it, or before the first of several in a row. ``rates`` None: not
-    followed for long enough."""
-
-    after: float
-    upto: float
-    rates: Mapping[Flow, float | None]
-
-
 class Past(NamedTuple):
     """The last burst of a node."""
 
     ended_at: float
     quiet: Quiet
-
-
-class _Burst:
-    """One burst that is not over, or has just ended."""
-
-    def __init__(self, record: BurstRecord) -> None:
-        self.record = record
-        self.began_at: float | None = None
-        self.ended_at: float | None = None
-        self.quiet = Quiet(0.0, 0.0, {})
-        self.seen_at: float | None = None  # up to when its sockets were read
-        self.told_streams = False  # iperf3 itself tells of each stream
-        self.beside: dict[Flow, int] = {}  # flows that were there when it began; the bytes they had sent
-
-    @property
-    def sender(self) -> NodeName:
-        """Who sends in the direction that was asked for."""
-        return self.record.dst if self.record.requested.get("reverse") else self.record.src
-
-    @property
-    def receiver(self) -> NodeName:
-        return self.record.src if self.sender == self.record.dst else self.record.dst
-
-    @property
-    def is_udp(self) -> bool:
-        return bool(self.record.requested.get("udp"))
-
-    def is_own(self, node: NodeName, socket: SocketId) -> bool:
-        """Whether that socket of ``node`` is one of the burst's. Ours is the only iperf3 on the server's port."""
-        record = self.record
-        if record.port is None or record.connect_to is None:
-            return False
-        if node == record.server:
-            return socket.local_port == record.port
-        return (
-            node == record.client
-            and socket.peer_port == record.port
-            and canonical(socket.peer) == canonical(record.connect_to)
-        )
 
 
 class BurstBook:
@@ -121,7 +67,7 @@ class BurstBook:
             node.name: Meter(Attribution(mesh, node.name, own), Services(mesh, node.name)) for node in mesh.nodes
         }
         self._records: dict[str, BurstRecord] = {}  # without ``raw``
-        self._open: dict[str, _Burst] = {}
+        self._open: dict[str, OpenBurst] = {}
         self._past: dict[NodeName, Past] = {}
 
     # ── In ──
@@ -130,14 +76,14 @@ class BurstBook:
         record = event.burst
         burst = self._open.get(record.id)
         if burst is None:
-            burst = self._open[record.id] = _Burst(record)
+            burst = self._open[record.id] = OpenBurst(record)
         known = self._records.get(record.id)
         match event.phase:
             case "started":
                 burst.record = record
                 burst.began_at = self._began(burst, event.at)
                 burst.quiet = self._quiet(burst, burst.began_at)
-                burst.beside = self._beside(burst, burst.began_at)
+                burst.beside = burst_beside.standing(burst, self._meters, burst.began_at)
                 burst.record = msgspec.structs.replace(record, intervals=(), loaded=rfc3339(burst.began_at))
             case "interval":
                 if not self._tells(burst, record.intervals):
@@ -158,7 +104,7 @@ class BurstBook:
         if event.phase == "started":
             yield from self._catch_up(burst)
 
-    def _began(self, burst: _Burst, told_at: float) -> float:
+    def _began(self, burst: OpenBurst, told_at: float) -> float:
         """When the load began. iperf3's server says that somebody has connected when it tells its first interval, half
         a second later; the frames of the sender's probe show it sooner."""
         meter = self._meters[burst.sender]
@@ -169,7 +115,7 @@ class BurstBook:
         begun = utc_seconds(burst.record.started) if burst.record.started else 0.0
         return max(begun, min(told_at, meter.frame_before(first) or first))
 
-    def _tells(self, burst: _Burst, news: Sequence[BurstInterval]) -> bool:
+    def _tells(self, burst: OpenBurst, news: Sequence[BurstInterval]) -> bool:
         """Whether iperf3's interval is of use: its sockets tell more, unless it tells of each stream itself."""
         if any(each.streams for each in news):
             burst.told_streams = True
@@ -182,7 +128,7 @@ class BurstBook:
         return news[-1].t > seen_s + _UNSEEN_S
 
     def _with_news(
-        self, burst: _Burst, known: BurstRecord | None, news: Sequence[BurstInterval]
+        self, burst: OpenBurst, known: BurstRecord | None, news: Sequence[BurstInterval]
     ) -> tuple[BurstInterval, ...]:
         before = known.intervals if known is not None else ()
         if burst.told_streams:
@@ -200,7 +146,7 @@ class BurstBook:
             if burst.sender == event.node:
                 yield from self._catch_up(burst)
 
-    def _catch_up(self, burst: _Burst) -> Iterator[BurstEvent]:
+    def _catch_up(self, burst: OpenBurst) -> Iterator[BurstEvent]:
         """An interval for each frame of the sender since the last."""
         if burst.began_at is None or burst.is_udp or burst.told_streams:
             return
@@ -213,7 +159,7 @@ class BurstBook:
                 burst.record = self._seen(burst, record, at)
                 yield self._keep(burst, "interval", at, BurstRaw())
 
-    def _keep(self, burst: _Burst, phase: Any, at: float, raw: BurstRaw) -> BurstEvent:
+    def _keep(self, burst: OpenBurst, phase: Any, at: float, raw: BurstRaw) -> BurstEvent:
         record = self._records[burst.record.id] = burst.record
         while len(self._records) > KEPT:
             oldest = next((each for each in self._records if each not in self._open), None)
@@ -227,7 +173,7 @@ class BurstBook:
 
     # ── Its sockets ──
 
-    def _streams(self, burst: _Burst, since: float) -> list[tuple[SocketId, Metered]]:
+    def _streams(self, burst: OpenBurst, since: float) -> list[tuple[SocketId, Metered]]:
         """The sender's sockets of the burst that carry data; that which iperf3 talks over moves next to nothing."""
         sender = burst.sender
         own = [
@@ -243,7 +189,7 @@ class BurstBook:
             own = [(id_, each) for id_, each in own if each.points[-1].acked > each.points[-1].received]
         return sorted(own)
 
-    def _of_sockets(self, burst: _Burst, at: float) -> BurstInterval | None:
+    def _of_sockets(self, burst: OpenBurst, at: float) -> BurstInterval | None:
         """From the last such interval to ``at``; None while there is no socket to see, or nothing new."""
         assert burst.began_at is not None  # noqa: S101  # it has begun
         streams = self._streams(burst, burst.began_at)
@@ -254,7 +200,7 @@ class BurstBook:
         through = all(each.gone_at is not None or not each.points[-1].pending for _, each in streams)
         return None if interval.bps == 0 and through else interval  # what follows is iperf3's own talk
 
-    def _filled(self, burst: _Burst, told: BurstInterval, since_t: float) -> BurstInterval:
+    def _filled(self, burst: OpenBurst, told: BurstInterval, since_t: float) -> BurstInterval:
         """iperf3's interval with what only the sender's kernel knows, where iperf3 did not say it."""
         if burst.began_at is None or burst.is_udp or is_whole(told) or told.t <= since_t:
             return told
@@ -265,20 +211,21 @@ class BurstBook:
 
     # ── What the probes saw ──
 
-    def _seen(self, burst: _Burst, record: BurstRecord, now: float) -> BurstRecord:
+    def _seen(self, burst: OpenBurst, record: BurstRecord, now: float) -> BurstRecord:
         if burst.began_at is None:
             return record
         stalls = self._stalls_of(burst)
         watched = self._is_watched(burst)
+        beside = burst_beside.bystanders(burst, self._meters, self._nodes, now)
         return msgspec.structs.replace(
             record,
             stalls=tuple(each.view() for each in stalls) if watched else None,
             longest_stall_s=_longest(stalls) if watched else None,
-            bystanders=self._bystanders(burst, now) if watched or burst.is_udp else None,
+            bystanders=beside if watched or burst.is_udp else None,
             pings=self._pings(burst, now),
         )
 
-    def _complete(self, burst: _Burst, record: BurstRecord, known: BurstRecord | None) -> BurstRecord:
+    def _complete(self, burst: OpenBurst, record: BurstRecord, known: BurstRecord | None) -> BurstRecord:
         if burst.began_at is None:
             return msgspec.structs.replace(record, raw=BurstRaw())
         intervals: list[BurstInterval] = []
@@ -291,13 +238,13 @@ class BurstBook:
         record = msgspec.structs.replace(record, intervals=tuple(intervals), loaded=burst.record.loaded, raw=BurstRaw())
         return self._seen(burst, record, burst.ended_at or burst.began_at)
 
-    def _is_watched(self, burst: _Burst) -> bool:
+    def _is_watched(self, burst: OpenBurst) -> bool:
         """Whether the sender's sockets were read while it ran."""
         node = self._nodes[burst.sender]
         newest = self._meters[burst.sender].newest_at
         return not burst.is_udp and node.stalls_followed and newest is not None and newest >= (burst.began_at or 0.0)
 
-    def _stalls_of(self, burst: _Burst) -> list[StallRecord]:
+    def _stalls_of(self, burst: OpenBurst) -> list[StallRecord]:
         ends = (burst.record.client, burst.record.server)
         return [
             each
@@ -308,20 +255,7 @@ class BurstBook:
             and (burst.ended_at is None or each.clock.operator_time(each.stall.start_uptime_s) <= burst.ended_at)
         ]
 
-    def _sharing(self, burst: _Burst) -> Iterator[tuple[Flow, Metered]]:
-        """Flows that send over the sender's line, or into the receiver's."""
-        for name, meter in self._meters.items():
-            for socket, metered in meter.sockets():
-                link = metered.link
-                shares = name == burst.sender or (link is not None and link.dst == burst.receiver)
-                if shares and not burst.is_own(name, socket):
-                    yield (name, socket), metered
-
-    def _beside(self, burst: _Burst, began: float) -> dict[Flow, int]:
-        there = ((flow, each.stood(began)) for flow, each in self._sharing(burst) if not each.is_gone(began))
-        return {flow: point.acked for flow, point in there if point is not None}
-
-    def _quiet(self, burst: _Burst, began: float) -> Quiet:
+    def _quiet(self, burst: OpenBurst, began: float) -> Quiet:
         ends = (burst.record.src, burst.record.dst)
         after = began - BEFORE_S
         last = max((self._past[end] for end in ends if end in self._past), key=attrgetter("ended_at"), default=None)
@@ -329,54 +263,9 @@ class BurstBook:
             after = max(after, last.ended_at + _SETTLED_S)
             if began - after < _LEAST_QUIET_S:
                 return last.quiet
-        rates = {
-            (name, socket): self._rate(name, metered, after, began)
-            for name, meter in self._meters.items()
-            for socket, metered in meter.sockets()
-            if not burst.is_own(name, socket)
-            and (name in ends or (metered.link is not None and metered.link.dst in ends))
-        }
-        return Quiet(after, began, rates)
+        return burst_beside.quiet(burst, self._meters, after, began)
 
-    def _rate(self, node: NodeName, metered: Metered, after: float, upto: float) -> float | None:
-        after = max(after, self._meters[node].first_at or upto)
-        if not metered.born:
-            after = max(after, metered.points[0].at)
-        moved = metered.moved(after, upto) if upto - after >= _LEAST_BEFORE_S else None
-        return 8 * moved[0] / (upto - after) if moved is not None else None
-
-    def _bystanders(self, burst: _Burst, now: float) -> tuple[Bystander, ...]:
-        """The flows beside it that send, the fastest first."""
-        began = burst.began_at or now
-        seconds = min(now, burst.ended_at or now) - began
-        found: list[Bystander] = []
-        for flow, metered in self._sharing(burst):
-            stood = burst.beside.get(flow)
-            if stood is None and (metered.points[0].at <= began or not metered.born):
-                continue  # it was over before
-            name, socket = flow
-            before_bps = burst.quiet.rates.get(flow)
-            sent = metered.points[-1].acked - (stood or 0)
-            if sent <= 0 and not before_bps:
-                continue
-            link = metered.link
-            each = Bystander(
-                src=name,
-                dst=link.dst if link is not None else None,
-                path=link.path if link is not None else None,
-                flow={
-                    "local": _end(socket.local, socket.local_port),
-                    "peer": _end(socket.peer, socket.peer_port),
-                    "process": self._nodes[name].process_of(metered.inode),
-                },
-                bps_before=round(before_bps) if before_bps is not None else None,
-                bps_during=round(8 * max(0, sent) / seconds) if seconds > 0 else None,
-            )
-            found.append(each)
-        found.sort(key=lambda each: -max(each.bps_before or 0.0, each.bps_during or 0.0))
-        return tuple(found[:MOST_BYSTANDERS])
-
-    def _pings(self, burst: _Burst, now: float) -> BurstPings | None:
+    def _pings(self, burst: OpenBurst, now: float) -> BurstPings | None:
         record = burst.record
         node = self._nodes[record.src]
         link = node.links.get(LinkKey(record.src, record.dst, record.path))
@@ -432,7 +321,9 @@ def _place(record: BurstRecord) -> tuple[int, str]:
     return len(record.id), record.id  # b2, b10
 
 
-def _interval(burst: _Burst, streams: Iterable[tuple[SocketId, Metered]], after: float, upto: float) -> BurstInterval:
+def _interval(
+    burst: OpenBurst, streams: Iterable[tuple[SocketId, Metered]], after: float, upto: float
+) -> BurstInterval:
     client_side = burst.sender == burst.record.client
     parts = []
     for socket, metered in streams:
@@ -468,10 +359,6 @@ def _longest(stalls: Sequence[StallRecord]) -> float:
 
 def _loss_pct(lost: int, answered: int) -> float | None:
     return round(100 * lost / (lost + answered), 2) if lost + answered else None
-
-
-def _end(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _rounded(value: float | None) -> float | None:
