@@ -280,6 +280,34 @@ async def test_the_end_of_the_front_end_ends_the_monitor() -> None:
     assert feeders.collector.cleaned_up
 
 
+async def test_a_front_end_that_is_interrupted_has_the_monitor_to_its_end() -> None:
+    """A burst is ended over sessions that still stand."""
+    feeders = Feeders()
+    monitor = Monitor(MESH, feeders.connect)
+    begun = asyncio.Event()
+    stood: list[bool] = []
+
+    async def front_end() -> int:
+        await monitor.settled()
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            stood.append(feeders.collector is not None and not feeders.collector.cleaned_up)
+        return 0
+
+    work = asyncio.create_task(beside(monitor, front_end()))
+    await begun.wait()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert stood == [True]
+    assert feeders.collector is not None
+    assert feeders.collector.cleaned_up
+
+
 async def test_the_operators_own_cost_is_in_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("meshtop.monitor.OWN_COST_S", 0.05)
     monitor = Monitor(MESH, Feeders().connect)
