@@ -198,6 +198,8 @@ def test_an_ended_meshtop_leaves_nothing(
     run.process.send_signal(number)
     code = run.end(10)
     assert code in ((-9,) if number == signal.SIGKILL else (130, 0) if which == "closing" else (130,))
+    if number != signal.SIGKILL and which == "running":
+        assert run.events[-1][1]["sent_bytes"]
     await_no_burst(lab, GONE_WITHIN_S if number == signal.SIGKILL else 1)
     assert is_free(lab)
 
@@ -253,6 +255,8 @@ def test_both_paths_are_alike_where_all_is_well(lab: Lab) -> None:
     assert (both["schema"], both["finding"]) == ("meshtop.comparison/1", None)
     assert [each["path"] for each in both["bursts"]] == ["vpn", "public"]
     assert [each["state"] for each in both["bursts"]] == ["done", "done"]
+    befores = [each["pings"]["rtt_before_ms"] for each in both["bursts"]]  # before the first one, on each path
+    assert befores == pytest.approx([lab.rtt_ms("e", "a", path) for path in ("vpn", "public")], abs=8)
 
 
 def test_a_sick_overlay_is_found_by_comparison(lab: Lab) -> None:

@@ -82,6 +82,15 @@ class Scene:
         self.step(beside=22 * MB, streams=(1, 1))
         return self.told("started")
 
+    def then_another(self, after_steps=1):
+        """It is over and its sockets are gone; another one begins, while the other flow does ten Mbit/s."""
+        self.told("closed", state="done")
+        gone = [SocketId("10.10.10.5", 40001 + n, "10.10.10.1", 5203, str(10 + n)) for n in (0, 1)]
+        for n in range(after_steps):
+            self.step(gone=gone if n == 0 else (), beside=(23 + 2 * n) * MB)
+        self.burst = record(id="b2", port=5204)
+        return self.told("started")
+
     @property
     def shown(self):
         (one,) = self.story.engine.view(self.story.now).bursts
@@ -214,11 +223,8 @@ def test_flows_of_the_burst_before_are_none_beside_the_next(scene):
     run = scene()
     run.running()
     run.step(streams=(MB, MB))
-    run.told("closed", state="done")
-    run.step(gone=[SocketId("10.10.10.5", 40001 + n, "10.10.10.1", 5203, str(10 + n)) for n in (0, 1)])
-    run.burst = record(id="b2", port=5204)
-    run.told("started")
-    run.step(beside=23 * MB)
+    run.then_another()
+    run.step(beside=24 * MB)
     (closed,) = run.told("closed", state="done")
     assert [each.flow["local"] for each in closed.bystanders] == ["10.10.10.5:50000"]
 
@@ -228,11 +234,8 @@ def test_before_a_second_burst_in_a_row_is_before_the_first(scene):
     run.running()
     for n in range(5):
         run.step(streams=((n + 1) * MB, (n + 1) * MB), beside=22 * MB + (n + 1) * MB // 10)
-    run.told("closed", state="done")
-    run.step(gone=[SocketId("10.10.10.5", 40001 + n, "10.10.10.1", 5203, str(10 + n)) for n in (0, 1)])
-    run.burst = record(id="b2", port=5204)
-    run.told("started")
-    run.step(beside=23 * MB)
+    run.then_another()
+    run.step(beside=24 * MB)
     (closed,) = run.told("closed", state="done")
     (beside,) = closed.bystanders
     assert beside.bps_before == pytest.approx(5e6, rel=0.02)  # not what it had beside the first burst
@@ -242,12 +245,7 @@ def test_a_burst_long_after_another_has_its_own_before(scene):
     run = scene()
     run.running()
     run.step(streams=(MB, MB), beside=22 * MB)
-    run.told("closed", state="done")
-    gone = [SocketId("10.10.10.5", 40001 + n, "10.10.10.1", 5203, str(10 + n)) for n in (0, 1)]
-    for n in range(20):
-        run.step(gone=gone if n == 0 else (), beside=(23 + n) * MB + n * MB)
-    run.burst = record(id="b2", port=5204)
-    run.told("started")
+    run.then_another(after_steps=20)
     run.step(beside=70 * MB)
     (closed,) = run.told("closed", state="done")
     (beside,) = closed.bystanders
