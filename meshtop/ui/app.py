@@ -264,7 +264,7 @@ class MeshtopApp(Acting):
             if text is not None and self.send(AddMark(text=text)):
                 self.say("Marked.")
 
-        self.push_screen(MarkDialog(), marked)
+        self.push_screen(MarkDialog(self.glyphs), marked)
 
     def action_log_screen(self) -> None:
         self.push_screen(LogScreen())

@@ -150,6 +150,48 @@ async def test_a_click_selects_and_a_second_one_enters(opening, line, chosen, ti
         assert app.screen is not screen
 
 
+async def test_a_click_on_a_stall_or_what_needs_attention_leads_to_its_link(ticks, seen) -> None:
+    app = MeshtopApp(PlanningSource(busy_view()), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.choices.pick("a", "b")
+        await pilot.click("#attention", offset=(10, 1))
+        await pilot.pause()
+        assert (app.choices.pair, app.screen.id) == (("e", "a"), "overview")
+        await pilot.press("t")
+        await pilot.click("#stall-list", offset=(10, 4))
+        await pilot.pause()
+        assert app.screen._selected == "s1"
+        await pilot.click("#stall-list", offset=(10, 4), times=2)
+        await pilot.pause()
+        assert app.screen.id == "link-screen"
+        assert app.time.at is not None
+
+
+async def test_a_click_in_the_list_of_links_selects(ticks) -> None:
+    app = MeshtopApp(PlanningSource(busy_view()), ticks=ticks)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.click("#worst", offset=(10, 3))
+        await pilot.pause()
+        assert app.choices.pair == ("d", "c")
+        await pilot.click("#worst", offset=(10, 4), times=2)
+        await pilot.pause()
+        assert (app.choices.pair, app.screen.id) == (("a", "c"), "link-screen")
+
+
+@pytest.mark.parametrize("opening", ["t", "d", "u"])
+async def test_the_wheel_moves_through_a_list(opening, ticks, seen) -> None:
+    app = MeshtopApp(PlanningSource(busy_view()), ticks=ticks)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(opening)
+        await pilot.pause()
+        before = "\n".join(seen(app))
+        at = app.screen.query("Canvas").first().region.offset
+        for kind, same in ((events.MouseScrollDown, False), (events.MouseScrollUp, True)):
+            app.screen.post_message(kind(app.screen, at.x, at.y, 0, 1, 0, False, False, False))
+            await pilot.pause()
+            assert ("\n".join(seen(app)) == before) is same
+
+
 async def test_keys_and_letters_that_come_all_at_once_keep_their_order(ticks) -> None:
     """As they do from a terminal, when whoever types is quicker than the screen."""
     source = PlanningSource(busy_view())

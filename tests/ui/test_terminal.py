@@ -222,6 +222,27 @@ def test_it_writes_less_than_20_kilobytes_a_second(size, terminals) -> None:
     assert 200 < rate < 20_000
 
 
+def test_a_click_selects_and_a_double_click_enters(terminals) -> None:
+    """As a terminal reports a mouse (SGR): button, column and line from 1, pressed and released."""
+    terminals.append(terminal := Terminal())
+    terminal.wait_for("Attention")
+
+    def click(column: int, line: int) -> None:
+        terminal.press(f"\x1b[<0;{column};{line}M\x1b[<0;{column};{line}m")
+
+    click(26, 10)  # row c, column b
+    terminal.wait_for("c → b")
+    assert b"Flows on" not in terminal.written
+    terminal.read(1.0)  # two clicks that are far apart are two
+    click(40, 4)
+    click(40, 4)
+    terminal.wait_for("Flows on")
+    assert b"a \xe2\x86\x92 c" in terminal.written
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert terminal.left_unclean() == []
+
+
 def test_no_color_writes_no_colour(terminals) -> None:
     terminals.append(terminal := Terminal(NO_COLOR="1"))
     terminal.wait_for("Attention")

@@ -37,11 +37,12 @@ class HelpDialog(ModalScreen[None]):
     ]
 
     def __init__(self, table: Iterable[Key], glyphs: Glyphs, palette: Palette, place: str = "overview") -> None:
-        super().__init__(id="help")
+        super().__init__(id="help", classes="ascii" if glyphs.is_ascii else None)
         self._text = help_text(table, glyphs, palette, place)
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help-box"):
+        with VerticalScroll(id="help-box") as box:
+            box.border_title, box.border_subtitle = "Keys and signs", "esc close"
             yield Static(self._text, markup=False, id="help-text")
 
     def action_dismiss_dialog(self) -> None:

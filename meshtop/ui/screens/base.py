@@ -12,6 +12,7 @@ from meshtop.ui.scene import Scene
 if TYPE_CHECKING:
     from meshtop.ui.app import MeshtopApp
 
+WHEEL_LINES = 3  # of a list, as terminals themselves scroll
 _STEP_S = 5.0  # where no chart says what a column is
 
 
@@ -45,6 +46,15 @@ class SceneScreen(Screen[None]):
     def events_of(self) -> frozenset[LinkKey] | None:
         """The links whose events ``[`` and ``]`` go to; None: all."""
         return None
+
+    def wheel(self, direction: int) -> None:
+        """What the wheel moves, -1 up and 1 down; nothing where nothing scrolls."""
+
+    def on_mouse_scroll_up(self) -> None:
+        self.wheel(-1)
+
+    def on_mouse_scroll_down(self) -> None:
+        self.wheel(1)
 
     def action_sort(self) -> None:
         self.meshtop.say("There is nothing to sort here.")

@@ -106,6 +106,9 @@ class BurstsScreen(FramedScreen):
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def wheel(self, direction: int) -> None:
+        self.action_move(direction)
+
     def action_move(self, step: int) -> None:
         bursts = newest_first(self.meshtop.scene())
         chosen = self._chosen(bursts)

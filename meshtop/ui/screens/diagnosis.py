@@ -75,6 +75,9 @@ class DiagnosisScreen(FramedScreen):
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def wheel(self, direction: int) -> None:
+        self.action_move(direction)
+
     def action_move(self, step: int) -> None:
         findings = listed(self.meshtop.scene())
         chosen = self._chosen(findings)

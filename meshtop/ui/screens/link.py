@@ -13,6 +13,7 @@ from meshtop.ui.draw import Line
 from meshtop.ui.layout import LINE_UNDER, notice_lines
 from meshtop.ui.link_layout import LinkPlan, plan_link
 from meshtop.ui.scene import Scene
+from meshtop.ui.screens.base import WHEEL_LINES
 from meshtop.ui.screens.charts import ChartScreen
 from meshtop.ui.widgets.canvas import Canvas
 from meshtop.ui.widgets.flow_table import ORDERS, FlowsLook, FlowTable
@@ -158,6 +159,9 @@ class LinkScreen(ChartScreen):
         self.meshtop.say(f"Flows by {self.meshtop.choices.next_order(self.kind, ORDERS)}.")
         self._first_flow = 0
         self.meshtop.repaint()
+
+    def wheel(self, direction: int) -> None:
+        self.action_scroll_by(WHEEL_LINES * direction)
 
     def action_scroll_by(self, lines: int) -> None:
         self._first_flow = max(0, self._first_flow + lines)

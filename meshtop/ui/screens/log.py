@@ -11,6 +11,7 @@ from meshtop.ui import keys
 from meshtop.ui.draw import Line
 from meshtop.ui.filtering import told
 from meshtop.ui.scene import Scene
+from meshtop.ui.screens.base import WHEEL_LINES
 from meshtop.ui.screens.framed import FramedScreen
 from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.log_lines import log_entries, newest, passes, wrapped
@@ -63,6 +64,9 @@ class LogScreen(FramedScreen):
         self.meshtop.say(f"Log: {self.meshtop.choices.next_order(self.kind, ORDERS)}.")
         self._back = 0
         self.meshtop.repaint()
+
+    def wheel(self, direction: int) -> None:
+        self.action_scroll_by(WHEEL_LINES * direction)
 
     def action_scroll_by(self, lines: int) -> None:
         self._back = max(0, self._back - lines)

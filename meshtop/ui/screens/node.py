@@ -12,6 +12,7 @@ from meshtop.ui import keys
 from meshtop.ui.layout import LINE_UNDER, notice_lines
 from meshtop.ui.node_layout import NodePlan, plan_node
 from meshtop.ui.scene import Scene, ShownNode
+from meshtop.ui.screens.base import WHEEL_LINES
 from meshtop.ui.screens.charts import ChartScreen
 from meshtop.ui.widgets import flow_groups, flow_table
 from meshtop.ui.widgets.canvas import Canvas
@@ -164,6 +165,9 @@ class NodeScreen(ChartScreen):
         self.meshtop.say(f"Flows by {self.meshtop.choices.next_order(self.kind, self._orders)}.")
         self._first = 0
         self.meshtop.repaint()
+
+    def wheel(self, direction: int) -> None:
+        self.action_scroll_by(WHEEL_LINES * direction)
 
     def action_scroll_by(self, lines: int) -> None:
         self._first = max(0, self._first + lines)

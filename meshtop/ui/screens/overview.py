@@ -155,6 +155,10 @@ class OverviewScreen(SceneScreen):
 
     # ── keys and mouse ───────────────────────────────────────────────────────────────────────────────────────────
 
+    def wheel(self, direction: int) -> None:
+        if self._plan is not None and self._plan.mode == "list":
+            self.action_move(direction, 0)
+
     def action_move(self, rows: int, columns: int) -> None:
         choices, scene = self.meshtop.choices, self.meshtop.scene()
         if self._plan is not None and self._plan.mode == "list":

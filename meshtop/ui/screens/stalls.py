@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from textual import events
 from textual.binding import BindingType
 from textual.widget import Widget
 
@@ -12,6 +13,7 @@ from meshtop.engine.snapshot import StallView
 from meshtop.model import LinkKey
 from meshtop.ui import keys
 from meshtop.ui.scene import Scene
+from meshtop.ui.screens.bursts import HEADINGS
 from meshtop.ui.screens.framed import FramedScreen
 from meshtop.ui.timecursor import moment_of
 from meshtop.ui.widgets.stall_list import ORDERS, Evidence, ListLook, StallList, in_order, passes
@@ -77,7 +79,20 @@ class StallsScreen(FramedScreen):
             part.display = lines > 0
             part.styles.height = max(lines, 1)
 
+    async def on_click(self, event: events.Click) -> None:
+        """A click selects, a second one enters."""
+        listing = self.query_one(StallList)
+        row = event.screen_y - listing.region.y - HEADINGS
+        if 0 <= row < len(listing.shown) and event.screen_y < listing.region.bottom:
+            self._selected = listing.shown[row]
+            self.meshtop.repaint()
+            if event.chain >= 2:
+                await self.action_pick()
+
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def wheel(self, direction: int) -> None:
+        self.action_move(direction)
 
     def action_move(self, step: int) -> None:
         stalls = self._listed(self.meshtop.scene())

@@ -8,12 +8,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from rich.style import Style
+from textual import events
 
 from meshtop.engine.snapshot import FindingView
 from meshtop.model import NodeName, PathName
 from meshtop.ui.draw import Line
 from meshtop.ui.filtering import matches, told
 from meshtop.ui.glyphs import Glyphs
+from meshtop.ui.messages import LinkPicked
 from meshtop.ui.metrics import format_ratio
 from meshtop.ui.scene import NODE_WORDS, RANK, TROUBLE, WORDS, Scene, ShownLink, ShownNode, ShownState, age_words
 from meshtop.ui.theme import Palette
@@ -87,12 +89,14 @@ class _Entry:
     head: Line
     words: str
     brief: str = ""
+    pair: tuple[NodeName, NodeName] | None = None
 
 
 class AttentionPanel(Canvas):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._recovery = Recovery()
+        self._rows: list[_Entry | None] = []  # whose each line is
 
     def draw(
         self, scene: Scene, words: str, key: str, width: int, height: int, framed: bool, glyphs: Glyphs,
@@ -102,7 +106,7 @@ class AttentionPanel(Canvas):
         inner = width - (2 if framed else 0)
         rows = height - (2 if framed else 1)
         entries = _Entries(scene, words, inner, glyphs, palette).all()
-        body = _spread(entries, inner, rows, glyphs, palette)
+        body, self._rows = _spread(entries, inner, rows, glyphs, palette)
         for finding, ago_s in self._recovery.of(scene):
             if len(body) < rows and not words:
                 who = max(scene.pair_width(_WHO), 8)
@@ -115,10 +119,20 @@ class AttentionPanel(Canvas):
         hint = Line().add(glyphs.text(key), palette.key).add(" diagnosis", palette.dim)
         self.show(panel(title, body, width, height, framed, glyphs, palette, right=hint))
 
+    def on_click(self, event: events.Click) -> None:
+        row = event.y - 1
+        entry = self._rows[row] if 0 <= row < len(self._rows) else None
+        if entry is not None and entry.pair is not None:
+            self.post_message(LinkPicked(*entry.pair, enter=event.chain == 2))
 
-def _spread(entries: list[_Entry], width: int, rows: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
-    """A line for each, as far as there is room; what is left goes to sentences, the worst one's first."""
+
+def _spread(
+    entries: list[_Entry], width: int, rows: int, glyphs: Glyphs, palette: Palette
+) -> tuple[list[Line], list[_Entry | None]]:
+    """A line for each, as far as there is room; what is left goes to sentences, the worst one's first. And whose each
+    line is."""
     body: list[Line] = []
+    whose: list[_Entry | None] = []
     shown = entries if len(entries) <= rows else entries[: rows - 1]
     spare = rows - len(shown) - (len(entries) > len(shown))
     for place, entry in enumerate(shown):
@@ -126,12 +140,13 @@ def _spread(entries: list[_Entry], width: int, rows: int, glyphs: Glyphs, palett
         spare -= len(told)
         body.append(entry.head)
         body += [Line().gap(3).add(text, palette.text) for text in told]
+        whose += [entry] * (1 + len(told))
         if not told and entry.brief:
             room = max(width - entry.head.width - 2, 0)
             entry.head.gap().add(glyphs.fit(entry.brief, room).rstrip(), palette.text)
     if len(entries) > len(shown):
         body.append(Line().gap().add(f"and {len(entries) - len(shown)} more", palette.dim))
-    return body
+    return body, whose
 
 
 @dataclass(frozen=True)
@@ -183,7 +198,7 @@ class _Entries:
         age = format_age(max(self.scene.now_s - utc(finding.since), 0.0))
         if line.width + len(age) + 2 <= self.width:
             line.to(self.width - 1 - len(age)).add(age, palette.dim)
-        return _Entry(line, finding.summary.partition(": ")[2] or finding.summary)
+        return _Entry(line, finding.summary.partition(": ")[2] or finding.summary, pair=_pair(finding))
 
     def _node(self, shown: ShownNode) -> _Entry:
         style = self.palette.node_states[shown.state]
@@ -196,7 +211,11 @@ class _Entries:
         line = self._head(self.glyphs.states[concern.state], f"{concern.src or '*'}→{concern.dst or '*'}", style)
         line.add(WORDS[concern.state], style).gap()
         line.add(self.glyphs.cut(concern.path, _PATH), self.palette.dim)
-        return _Entry(line, concern.reason or concern.words, concern.words)
+        return _Entry(line, concern.reason or concern.words, concern.words, _pair(concern))
+
+
+def _pair(one: FindingView | Concern) -> tuple[NodeName, NodeName] | None:
+    return (one.src, one.dst) if one.src is not None and one.dst is not None else None
 
 
 def _calm(scene: Scene) -> str:

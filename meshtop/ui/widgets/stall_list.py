@@ -43,6 +43,7 @@ class StallList(Canvas):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._first = 0
+        self.shown: tuple[str, ...] = ()  # those that have a line, by their ids
         self._top: str | None = None  # the newest at the last drawing
 
     def draw(
@@ -58,6 +59,7 @@ class StallList(Canvas):
         self._first = max(0, min(max(first, place - rows + 1), place, max(len(stalls) - rows, 0)))
         drawing = _Drawing(scene, width, glyphs, palette)
         body = [drawing.headings()] if stalls else [Line(), Line().gap(2).add(_none(scene, look), palette.dim)]
+        self.shown = tuple(stall.id for stall in stalls[self._first : self._first + max(rows, 0)])
         for stall in stalls[self._first : self._first + rows]:
             body.append(drawing.row(stall, selected=stall.id == selected))
         count = f"{len(stalls)} of {look.of}" if look.words else str(len(stalls))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from textual import events
+
 from meshtop.model import PathName
 from meshtop.ui.draw import Line
 from meshtop.ui.filtering import matches, told
 from meshtop.ui.glyphs import Glyphs
+from meshtop.ui.messages import LinkPicked
 from meshtop.ui.metrics import METRICS, MetricName
 from meshtop.ui.scene import BY_SEVERITY, NODE_WORDS, WORDS, Scene, ShownLink, ShownNode, age_words
 from meshtop.ui.theme import Palette
@@ -16,6 +19,7 @@ from meshtop.ui.widgets.canvas import Canvas, panel
 from meshtop.ui.widgets.link_panel import Pair
 
 _STATE = 10
+_HEADINGS = 2  # lines above the first entry
 
 
 ORDERS = ("worst first", "by metric", "by name")
@@ -36,10 +40,11 @@ class WorstList(Canvas):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._first = 0
+        self._shown: list[ShownNode | ShownLink] = []
 
     def draw(self, scene: Scene, look: ListLook, width: int, height: int, glyphs: Glyphs, palette: Palette) -> None:
         paths, metric, selected = look.paths, look.metric, look.selected
-        rows = height - 2  # the title and the headings
+        rows = height - _HEADINGS
         pair = max(scene.pair_width(max(10, width // 3)), 10)
         drawing = _Drawing(scene, metric, len(paths) > 1, pair, width, glyphs, palette)
         entries: list[ShownNode | ShownLink] = [
@@ -51,7 +56,8 @@ class WorstList(Canvas):
         place = next((place for place, entry in enumerate(entries) if _is(entry, selected)), 0)
         self._first = max(0, min(max(self._first, place - rows + 1), place, max(len(entries) - rows, 0)))
         body = [drawing.headings()]
-        for entry in entries[self._first : self._first + rows]:
+        self._shown = entries[self._first : self._first + max(rows, 0)]
+        for entry in self._shown:
             if isinstance(entry, ShownNode):
                 body.append(drawing.node(entry))
             else:
@@ -62,6 +68,12 @@ class WorstList(Canvas):
         hidden = len(entries) - self._first - rows
         right = Line().add(glyphs.text(f"↓{hidden} more"), palette.dim) if hidden > 0 else Line()
         self.show(panel(title, body, width, height, False, glyphs, palette, right=right))
+
+    def on_click(self, event: events.Click) -> None:
+        row = event.y - _HEADINGS
+        entry = self._shown[row] if 0 <= row < len(self._shown) else None
+        if isinstance(entry, ShownLink):
+            self.post_message(LinkPicked(entry.link.src, entry.link.dst, enter=event.chain == 2))
 
 
 def listed(
