@@ -81,8 +81,8 @@ def test_findings_in_words() -> None:
     )
     assert finding_text.conclusion([one]).splitlines() == [
         "▲ loss (warning, 83 % sure) e → a on vpn: 4.8% of the segments are lost",
-        "    for it: retransmitted 4.823 (expected > 1 %)",
-        "    against it: pings lost not known (expected > 1 %)",
+        "    for it: retransmitted 4.82 (expected > 1 %)",
+        "    against it: pings lost – (expected > 1 %)",
         "    try: the other path",
     ]
     assert finding_text.conclusion([]) == "nothing is found wrong"
