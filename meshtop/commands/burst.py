@@ -93,9 +93,10 @@ def burst(earlier: Settings, /, src: str | None, dst: str | None, **given: Any) 
     from meshtop.commands.this_machine import with_this_machine
 
     asked = burst_run.Asked(**{name: given.pop(name) for name in burst_run.OPTIONS})
-    abort_all, as_json = given.pop("abort_all"), given.pop("as_json")
-    shown: burst_run.Shown = "json" if as_json else "stream" if given.pop("as_stream", False) else "text"
-    given.pop("as_stream", None)
+    abort_all, as_json, as_stream = given.pop("abort_all"), given.pop("as_json"), given.pop("as_stream")
+    if as_json and as_stream:
+        raise click.UsageError("--json is one document at the end, --stream a line for each event; take one of them")
+    shown: burst_run.Shown = "json" if as_json else "stream" if as_stream else "text"
     wishes = burst_run.Wishes(
         shown=shown, dry_run=given.pop("dry_run"), yes=given.pop("yes"), record=given.pop("record")
     )

@@ -82,6 +82,7 @@ def meshtop(file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("a", "b", "-P", "200"), "1 to 128"),
         (("a", "b", "-u", "-M", "1000"), "UDP has neither"),
         (("--abort-all", "a"), "name none"),
+        (("a", "b", "--json", "--stream"), "take one of them"),
     ],
 )
 def test_what_cannot_be_is_wrong_usage(file: Path, arguments: tuple[str, ...], words: str) -> None:
