@@ -113,8 +113,7 @@ def _build(kit: Kit, windows: list[Window], wishes: Wishes) -> list[str]:
 
 
 def _headline(told: Story) -> str:
-    found = sorted({finding.code for finding in told.findings if finding.severity != "info"})
-    return ", ".join(found) or "nothing found"
+    return ", ".join(dict.fromkeys(f.code for f in told.findings if f.severity != "info")) or "nothing found"
 
 
 def _pictures(kit: Kit, told: Story, prefix: str) -> None:

@@ -6,12 +6,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import meshtop
 from meshtop.burst import BurstRecord
 from meshtop.engine.snapshot import Evidence, FindingView, LinkView, NodeView, StallView
+from meshtop.model import ExperimentRecord, Mesh, Path
 from meshtop.report.story import Story
-from meshtop.units import UNKNOWN, format_bytes, format_duration, format_ms, format_pct, format_rate
+from meshtop.units import (
+    UNKNOWN,
+    format_bytes,
+    format_duration,
+    format_figure,
+    format_ms,
+    format_pct,
+    format_rate,
+    spell_duration,
+)
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 MOST_STALLS = 40
@@ -25,21 +36,25 @@ def safe(text: object) -> str:
 
 def report(story: Story, title: str, files: Sequence[tuple[str, str]]) -> str:
     """``files``: names and what they hold, the report itself left out."""
+    mesh = story.header.mesh
     parts = [
         f"# {safe(title)}",
         _summary(story),
+        *_shown(files, "pictures/overview-worst.png"),
         "## Findings",
         *(_findings(story.findings) or ["None."]),
         "## Links",
         _links(story),
+        *_shown(files, "charts/"),
         "## Stalls",
         _stalls(story.stalls),
         "## Bursts",
         _bursts(story.bursts),
+        *(["## Experiments", _experiments(story.last.experiments)] if story.last.experiments else []),
         "## Marks and log",
         _log(story),
         "## Nodes, versions, and what watching cost",
-        _nodes(story.snapshot.nodes),
+        _nodes(story.snapshot.nodes, mesh),
         "## Files",
         table(("file", "holds"), ((f"`{name}`", safe(what)) for name, what in files)),
         _how_to_replay(story),
@@ -56,10 +71,11 @@ def _summary(story: Story) -> str:
         f"{len(open_stalls)} of a second or more, the longest {longest:.1f} s" if open_stalls else "none of a second"
     )
     rows = [
-        ("mesh", f"{safe(mesh.name)}: {len(nodes)} nodes, {len(mesh.paths)} paths"),
+        ("mesh", f"{safe(mesh.name)}: {len(nodes)} nodes, asked every {spell_duration(mesh.interval_s)}"),
+        ("paths", safe(", ".join(map(_path, mesh.paths)))),
         ("window", f"{_time(story.begin)} to {_time(story.end)} UTC, {format_duration(story.seconds)}"),
         ("at its end", f"{up} of {len(nodes)} nodes up"),
-        ("findings", ", ".join(sorted({finding.code for finding in story.findings})) or "none"),
+        ("findings", ", ".join(dict.fromkeys(finding.code for finding in story.findings)) or "none"),
         ("stalls", stalls),
         ("recorded by", f"meshtop {safe(story.header.meshtop)}; report by {meshtop.__version__}"),
     ]
@@ -70,16 +86,32 @@ def _summary(story: Story) -> str:
     return table(("", ""), rows)
 
 
+def _path(path: Path) -> str:
+    ports = f", the tunnel's sockets at {', '.join(map(str, path.outer_ports))}" if path.outer_ports else ""
+    return f"{path.name} ({path.kind}{ports})"
+
+
+def _shown(files: Sequence[tuple[str, str]], begin: str) -> list[str]:
+    """The pictures whose names begin so, in the text."""
+    return [f"![{safe(what)}]({quote(name)})" for name, what in files if name.startswith(begin)]
+
+
 def _findings(findings: Iterable[FindingView]) -> list[str]:
-    return [_finding(finding) for finding in findings]
+    """Each once, with what was said of it last; with all of its times where it came again."""
+    times: dict[tuple[str | None, ...], list[FindingView]] = {}
+    for finding in findings:
+        about = (finding.code, finding.src, finding.dst, finding.path, finding.node)
+        times.setdefault(about, []).append(finding)
+    return [_finding(max(each, key=lambda one: one.since), each) for each in times.values()]
 
 
-def _finding(finding: FindingView) -> str:
+def _finding(finding: FindingView, times: Sequence[FindingView]) -> str:
     about = f"{finding.src} → {finding.dst} on {finding.path}" if finding.src else finding.node or ""
+    stood = ", ".join(map(_stood, sorted(times, key=lambda one: one.since)))
     lines = [
         f"### {finding.code}: {safe(about)}",
         f"{safe(finding.summary)}.",
-        f"{finding.severity}, {100 * finding.confidence:.0f} % sure, since {safe(finding.since)}.",
+        f"{finding.severity}, {100 * finding.confidence:.0f} % sure, {stood}.",
     ]
     if finding.evidence:
         lines.append(table(("evidence", "measured", "held against"), map(_evidence, finding.evidence)))
@@ -90,10 +122,13 @@ def _finding(finding: FindingView) -> str:
     return "\n\n".join(lines)
 
 
+def _stood(finding: FindingView) -> str:
+    begin = safe(finding.since[11:19])
+    return f"from {begin} to {safe(finding.until[11:19])}" if finding.until else f"since {begin}"
+
+
 def _evidence(evidence: Evidence) -> tuple[str, str, str]:
-    value = evidence.value
-    shown = UNKNOWN if value is None else f"{value:.4g}" if isinstance(value, float) else safe(value)
-    return safe(evidence.what), shown, safe(evidence.expected)
+    return safe(evidence.what), safe(format_figure(evidence.value)), safe(evidence.expected)
 
 
 def _links(story: Story) -> str:
@@ -175,6 +210,21 @@ def _bursts(bursts: Sequence[BurstRecord]) -> str:
     return table(("id", "link", "asked", "state", "arrived at", "arrived", "sent again", "longest stall"), rows)
 
 
+def _experiments(experiments: Sequence[ExperimentRecord]) -> str:
+    rows = [
+        (
+            safe(each.id),
+            each.kind,
+            safe(f"{each.src} → {each.dst} on {each.path}"),
+            _time(each.started)[11:],
+            each.state,
+            safe(each.summary or each.reason or ""),
+        )
+        for each in experiments
+    ]
+    return table(("id", "experiment", "link", "began", "state", "what it told"), rows)
+
+
 def _log(story: Story) -> str:
     rows = [(mark.at, "mark", mark.text) for mark in story.last.marks]
     rows += [(line.at, line.node or "", line.text) for line in story.last.log]
@@ -184,11 +234,13 @@ def _log(story: Story) -> str:
     return told if shown else "None."
 
 
-def _nodes(nodes: Sequence[NodeView]) -> str:
+def _nodes(nodes: Sequence[NodeView], mesh: Mesh) -> str:
+    lines = {node.name: f"{format_rate(node.up_bps)} / {format_rate(node.down_bps)}" for node in mesh.nodes}
     rows = [
         (
             safe(node.name if node.label is None else f"{node.name} ({node.label})"),
             node.state,
+            lines.get(node.name, UNKNOWN),
             safe(node.kernel or UNKNOWN),
             safe(node.ss or UNKNOWN),
             safe(node.iperf3 or UNKNOWN),
@@ -200,8 +252,8 @@ def _nodes(nodes: Sequence[NodeView]) -> str:
         )
         for node in nodes
     ]
-    head = ("node", "state", "kernel", "ss", "iperf3", "ping", "clock", "probe's CPU", "it sends", "problems")
-    return table(head, rows)
+    versions = ("kernel", "ss", "iperf3", "ping")
+    return table(("node", "state", "up / down bit/s", *versions, "clock", "probe's CPU", "it sends", "problems"), rows)
 
 
 def _how_to_replay(story: Story) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from meshtop.burst import BurstRecord
 from meshtop.collect.fold import Fold
 from meshtop.engine.engine import Engine
@@ -26,6 +28,7 @@ from meshtop.recording import RecordingHeader, RecordingReader
 # A moment for the picture is chosen out of views this far apart.
 LOOK_EVERY_S = 5.0
 WORST_LINKS = 3
+_GRAVE = ("critical", "warning", "info")
 # How much a second in each state weighs when the links to be shown are chosen.
 _WEIGHT = {"stalled": 8, "down": 8, "lossy": 3, "degraded": 2, "no-data": 1}
 
@@ -111,9 +114,12 @@ def _trouble(view: View) -> float:
 
 
 def _all_findings(last: View, told: list[StreamEvent]) -> tuple[FindingView, ...]:
-    """Those of the end, then those that were closed before, with what was last said of them."""
-    known = {finding.id: finding for finding in last.findings or last.snapshot.findings}
-    for event in told:
-        if isinstance(event, FindingEvent) and event.id not in known:
-            known[event.id] = event
-    return tuple(known.values())
+    """The gravest first. Those that stand at the end are as they stand, others as they were when surest."""
+    standing = last.findings or last.snapshot.findings
+    said = [*(event for event in told if isinstance(event, FindingEvent)), *standing]
+    until = {finding.id: finding.until for finding in said}
+    known: dict[str, FindingView] = {finding.id: finding for finding in standing}
+    for finding in said:
+        if until[finding.id] is not None and finding.confidence >= known.setdefault(finding.id, finding).confidence:
+            known[finding.id] = msgspec.structs.replace(finding, until=until[finding.id])
+    return tuple(sorted(known.values(), key=lambda one: (_GRAVE.index(one.severity), one.until is not None, one.since)))
