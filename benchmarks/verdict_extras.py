@@ -86,10 +86,87 @@ def _late(name: str) -> Extra:
 def _otherwise(name: str) -> Iterator[Extra]:
     """The same trouble with senders that do not wait for loss, seen five times a second, and by three nodes alone."""
     scenario, sick, once = Scenario.load(name), SICK.get(name, USUALLY_SICK), name == "node-down"
-    yield Extra(_renamed(scenario, f"{name}-bbr"), sick, once=once, congestion="bbr")
+    yield Extra(_with_bbr(_renamed(scenario, f"{name}-bbr")), sick, once=once, congestion="bbr")
     yield Extra(_renamed(scenario, f"{name}-fast"), sick, once=once, interval_s=0.2)
     third = "d" if name == "node-down" else "b" if name == "tcp-over-tcp" else "c"
     yield Extra(_renamed(scenario, f"{name}-three"), sick, once=once, nodes=("a", third, "e"))
+
+
+def _with_bbr(scenario: Scenario) -> Scenario:
+    """BBR fills no long queue. On a full line it loses some percent by itself, beside which no other loss can be told:
+    there is room on the line in the cases that are about loss."""
+    if scenario.name == "bufferbloat-bbr":
+        return msgspec.structs.replace(scenario, codes=Codes(silent=True))
+    if scenario.name not in ("loss-bbr", "reorder-bbr"):
+        return scenario
+    paced = tuple(
+        msgspec.structs.replace(each, options=(("rate", "2M"),)) if each.run == "copy" else each
+        for each in scenario.traffic
+    )
+    return msgspec.structs.replace(scenario, traffic=paced)
+
+
+def _sick(
+    name: str,
+    summary: str,
+    count: int,
+    *faults: FaultAt,
+    must: str,
+    must_not: tuple[str, ...] = (),
+    overlay: str = "direct",
+    ground: tuple[FaultAt, ...] = (),
+    congestion: str = "cubic",
+    store_rate: str = "",
+) -> Extra:
+    store = _store("a")
+    if store_rate:
+        store = msgspec.structs.replace(store, options=(("rate", store_rate),))
+    scenario = Scenario(
+        name=name,
+        summary=summary,
+        hint="",
+        overlay=overlay,
+        trouble_s=5.0,
+        traffic=(store, _copies("e", "a", count)),
+        faults=faults,
+        codes=Codes(must=((must,),), must_not=must_not),
+    )
+    return Extra(scenario, USUALLY_SICK, ground=ground, congestion=congestion)
+
+
+def _at(kind: str, value: str, target: str = "e:a", path: str = "vpn", until_s: float | None = None) -> FaultAt:
+    return FaultAt(target=target, kind=kind, value=value, path=path, at_s=5.0, until_s=until_s)
+
+
+def _alike() -> Iterator[Extra]:
+    """Pictures that are easily taken for one another, with few flows and many, near and far."""
+    far = (_below("delay", "80ms"),)
+    policer = FaultAt(target="e", kind="policer-udp", value="5M", path="public", at_s=5.0)
+    no_policer, no_loss = ("policer", "reordering"), ("loss", "bufferbloat", "tcp-over-tcp")
+    yield _sick("loss-one", "A single flow at 2 % loss.", 1, _at("loss", "2"), must="loss", must_not=no_policer)
+    yield _sick("loss-many", "Sixteen flows at 5 % loss.", 16, _at("loss", "5"), must="loss", must_not=no_policer)
+    yield _sick("loss-far", "Loss on a long way.", 8, _at("loss", "2"), must="loss", must_not=no_policer, ground=far)
+    yield _sick("loss-bursts", "Losses in a row.", 4, _at("burst-loss", "2%/8"), must="loss", must_not=("reordering",))
+    mute = (FaultAt(target="e", kind="icmp-drop", value=""),)
+    yield _sick("loss-mute", "No ping is answered.", 4, _at("loss", "2"), must="loss", must_not=no_policer, ground=mute)
+    plain = _at("policer", "8M", target="e")
+    yield _sick("policer-tcp", "TCP itself is policed.", 4, plain, must="policer", must_not=("reordering",))
+    for name, count, ground in (("policer-one", 1, ()), ("policer-far", 16, far)):
+        summary = f"Policed UDP below {count} flows."
+        yield _sick(
+            name, summary, count, policer, must="policer", must_not=("reordering",), overlay="udp", ground=ground
+        )
+    hole = _at("mtu-blackhole", "1100", target="e", until_s=18.0)
+    yield _sick("hole-healed", "A black hole that is mended.", 3, hole, must="pmtu-blackhole", must_not=("blackout",))
+    yield _sick(
+        "slow-store-far",
+        "A slow receiver, far away.",
+        2,
+        must="receiver-limited",
+        must_not=no_loss,
+        ground=far,
+        store_rate="3M",
+    )
 
 
 def extras() -> dict[str, Extra]:
@@ -99,6 +176,7 @@ def extras() -> dict[str, Extra]:
     found = [
         _quiet("full-lines", "Bulk TCP fills two lines, as it is meant to.", *bulk),
         _quiet("full-lines-udp", "The same through a tunnel over UDP.", *bulk, overlay="udp"),
+        _quiet("full-lines-bbr", "The same with BBR.", *bulk)._replace(congestion="bbr"),
         _quiet(
             "long-way",
             "Bulk TCP over 320 ms.",
@@ -146,6 +224,7 @@ def extras() -> dict[str, Extra]:
         Extra(_renamed(miku, "miku-nat"), sick=("e", "a"), nat=("d", "e")),
         *(_late(name) for name in names() if name not in _NOT_LATE),
         *(each for name in names() for each in _otherwise(name)),
+        *_alike(),
     ]
     return {each.scenario.name: each for each in found}
 

@@ -15,7 +15,7 @@ from meshtop.engine.verdicts.gathering import Gathered
 from meshtop.engine.verdicts.lifecycle import OPENS_AT, Candidate, Subject
 from meshtop.engine.verdicts.signals import Below, LinkSignals, at_most, worst
 from meshtop.engine.verdicts.tunnels import Tunnels, interface
-from meshtop.engine.verdicts.weigh import MOST, Rule, Sign, Weighed, ago, weigh
+from meshtop.engine.verdicts.weigh import MOST, Rule, Sign, Weighed, ago, typed, weigh
 from meshtop.model import LinkKey, Mesh, NodeName, PathName
 
 _LINE_S = 5.0
@@ -79,6 +79,8 @@ class Comparison:
                 link.tunnel_share = self._tunnels.flows(key) / link.flows
             if link.data_segs or link.pair_lost:
                 link.line_use = self._line_use(key, both_ways=not link.data_segs)
+                if (link.line_use or 0.0) >= _FULL:
+                    link.flatness = None  # it is the line that holds goodput there
                 added_ms = link.tcp_added_ms if link.data_segs else link.rtt_added_ms
                 if link.line_use is not None and added_ms is not None:
                     link.overflows = link.line_use >= _FULL and added_ms >= _QUEUE_MS
@@ -238,7 +240,7 @@ def _verdict(link: LinkSignals, sick: Sequence[Weighed]) -> Iterator[Candidate]:
         signs=_signs(link, by_pings),
         severity=worst_first[0].rule.severity,
         summary=lambda s: _summary(s, worst_first),
-        next=_NEXT,
+        next=typed(_NEXT, link.key),
         experiments=("paths",),
         most=MOST if link.below is not None and link.below.retrans_pct is not None else 0.8,
     )
@@ -246,7 +248,7 @@ def _verdict(link: LinkSignals, sick: Sequence[Weighed]) -> Iterator[Candidate]:
     if weighed is None:
         return
     sickness = worst_first[0]
-    own = Evidence(what=f"on {link.key.path}", value=sickness.rule.code, expected="nothing")
+    own = Evidence(what=f"found on {link.key.path}", value=sickness.rule.code, expected="and not below")
     yield Candidate(
         subject=Subject("overlay-only", link.key.src, link.key.dst, link.key.path),
         severity=rule.severity(link),
@@ -254,7 +256,7 @@ def _verdict(link: LinkSignals, sick: Sequence[Weighed]) -> Iterator[Candidate]:
         summary=rule.summary(link),
         evidence=(own, *weighed.evidence),
         against=weighed.against,
-        next=rule.next,
+        next=typed(rule.next, link.key),
         experiments=rule.experiments,
         both_ways=all(each.rule.both_ways for each in sick),
     )
@@ -293,7 +295,7 @@ def _tried(link: LinkSignals) -> Iterator[Candidate]:
             summary=_TRIED.summary(link),
             evidence=weighed.evidence,
             against=weighed.against,
-            next=_NEXT,
+            next=typed(_NEXT, link.key),
             experiments=_TRIED.experiments,
         )
 
@@ -308,8 +310,8 @@ def _tried_summary(link: LinkSignals) -> str:
 
 
 _NEXT = (
-    "the same burst on both paths, TCP and UDP: sick on the overlay in either and well below in both is the overlay",
-    "what to change is the overlay: its transport, its number of connections, its MTU; not the applications on it",
+    "`meshtop burst {src} {dst} --path both`: slow here and fast below confirms it; with -u the same for UDP",
+    "change the overlay: its transport, its number of connections, its MTU; leave the applications on it alone",
 )
 
 

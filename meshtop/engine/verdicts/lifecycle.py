@@ -104,6 +104,8 @@ class Findings:
             held = self._held.get(candidate.subject)
             limit = OPENS_AT if held is None or held.id is None else STAYS_AT
             if candidate.confidence < limit:
+                if held is not None and held.id is not None:  # until it is closed, with what speaks against it
+                    held.candidate = candidate._replace(severity=held.candidate.severity)
                 continue
             seen.add(candidate.subject)
             if held is None:
@@ -159,6 +161,7 @@ class Findings:
         return events
 
     def _close(self, held: _Held, now: float) -> FindingEvent:
+        held.faded = 1.0  # of a closed one one asks how sure it was
         view = msgspec.structs.replace(_view(held), until=rfc3339(now))
         self._closed.appendleft(view)
         return _event(view, now, "closed")

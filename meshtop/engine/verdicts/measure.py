@@ -244,7 +244,8 @@ def _clustering(seconds: list[Sequence[int]]) -> float | None:
     if sum((s[ACKED] - mean) ** 2 for s in sending) / len(sending) > (_STEADY_SPREAD * mean) ** 2:
         return None
     share = again / segs
-    return sum((s[RETRANS] - share * s[SEGS]) ** 2 / (share * s[SEGS]) for s in sending) / (len(sending) - 1)
+    apart = sorted((s[RETRANS] - share * s[SEGS]) ** 2 / (share * s[SEGS]) for s in sending)
+    return sum(apart[:-1]) / (len(apart) - 2)  # the worst second may be one of a flow that began
 
 
 def _delay(signals: LinkSignals, cells: list[Cell], group: Group) -> None:

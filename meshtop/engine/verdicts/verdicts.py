@@ -18,7 +18,7 @@ from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.tally import NodeTally
 from meshtop.engine.verdicts.tried import Tried, draw
 from meshtop.engine.verdicts.tunnels import Tunnels
-from meshtop.engine.verdicts.weigh import Weighed, weigh
+from meshtop.engine.verdicts.weigh import Weighed, typed, weigh
 from meshtop.model import ExperimentRecord, FrameReceived, LinkKey, Mesh, NodeName
 
 EVERY_S = 1.0
@@ -148,7 +148,7 @@ def _candidate(key: LinkKey, weighed: Weighed, link: LinkSignals) -> Candidate:
         summary=rule.summary(link),
         evidence=weighed.evidence,
         against=weighed.against,
-        next=rule.next,
+        next=typed(rule.next, key),
         experiments=rule.experiments,
         both_ways=rule.both_ways,
     )

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from meshtop import units
 from meshtop.engine.snapshot import Evidence
 from meshtop.engine.verdicts.signals import LinkSignals
-from meshtop.model import ExperimentKind
+from meshtop.model import ExperimentKind, LinkKey
 
 Severity = Literal["info", "warning", "critical"]
 Unit = Literal["", "%", "×", "ms", "s", "bytes", "share"]
@@ -46,7 +46,7 @@ class Rule(NamedTuple):
     signs: tuple[Sign, ...]
     severity: Callable[[LinkSignals], Severity]
     summary: Callable[[LinkSignals], str]
-    next: tuple[str, ...]
+    next: tuple[str, ...]  # with {src}, {dst} and {path} where the link's names stand
     experiments: tuple[ExperimentKind, ...] = ()
     most: float = MOST  # the confidence that this evidence alone can give
     both_ways: bool = False  # it shows in both directions of a pair alike, and is said of one
@@ -124,7 +124,9 @@ def _freshness(age_s: float) -> float:
 
 
 def _evidence(sign: Sign, value: Any, source: str | None = None, age_s: float = 0.0) -> Evidence:
-    expected = sign.expected or f"{sign.op} {_limit(sign)}"
+    expected = sign.expected
+    if expected is None:
+        expected = f"expected {_limit(sign)}" if sign.op == "=" else f"{sign.op} {_limit(sign)}"
     what = f"{sign.what} ({source}, {ago(age_s)})" if source else sign.what
     return Evidence(what=what, value=_shown(value, sign.unit), expected=expected)
 
@@ -160,3 +162,8 @@ def _shown(value: Any, unit: Unit) -> float | str:
     if unit == "bytes":
         return float(round(value))
     return float(f"{value:.3g}")
+
+
+def typed(steps: Iterable[str], link: LinkKey) -> tuple[str, ...]:
+    """What to do next, with the names of that link in the commands."""
+    return tuple(step.format(src=link.src, dst=link.dst, path=link.path) for step in steps)

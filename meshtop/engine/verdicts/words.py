@@ -25,31 +25,25 @@ def say_loss(s: LinkSignals) -> str:
     if s.data_segs < ENOUGH_SEGS:
         return f"{_pair(s)}: {s.pair_lost} of {s.pair_decided} pings are lost on the way, there or back"
     if s.new_loss:
-        return (
-            f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are lost; by chance or above a rate (a policer) "
-            "is not plain yet"
-        )
-    return f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are lost on the way, and no queue grows"
+        return f"{_pair(s)}: {_pct(s.retrans_pct)} of segments are lost, by chance or by a policer: too early to tell"
+    return f"{_pair(s)}: {_pct(s.retrans_pct)} of segments are lost on the way, and no queue grows"
 
 
 def say_reordering(s: LinkSignals) -> str:
-    needless = (
-        f"{_pct(min(100.0, 100 * s.dsack_share))} of them needlessly"
-        if s.dsack_share is not None
-        else "most needlessly"
-    )
+    needless = "most of them needlessly"
+    if s.dsack_share is not None:
+        needless = f"{_pct(min(100.0, 100 * s.dsack_share))} of them needlessly"
     how = ""
     if s.outer == "tcp" and (s.outer_connections or 0) > 1:
-        how = f", as a tunnel does that spreads over {s.outer_connections} TCP connections"
-    return (
-        f"{_pair(s)}: {_pct(s.retrans_pct)} of the segments are sent again, {needless}: they overtake each other{how}"
-    )
+        how = f"; the tunnel spreads over {s.outer_connections} TCP connections"
+    return f"{_pair(s)}: packets overtake each other: {_pct(s.retrans_pct)} are sent again, {needless}{how}"
 
 
 def say_policer(s: LinkSignals) -> str:
+    rate = units.format_rate(s.goodput_bps)
     return (
-        f"{_pair(s)}: what exceeds about {units.format_rate(s.goodput_bps)}bit/s is dropped at once; "
-        f"{_pct(s.retrans_pct)} of the segments are sent again while round trips stay short"
+        f"{_pair(s)}: what exceeds about {rate}bit/s is dropped at once: "
+        f"{_pct(s.retrans_pct)} are sent again, and no queue grows"
     )
 
 
@@ -59,7 +53,7 @@ def say_blackhole(s: LinkSignals) -> str:
     if s.full_back or s.tried.get("vanishes") == 0:
         return f"{_pair(s)}: large packets pass again; {waiting}, until their next time-out"
     untried = f"; untried for {s.hole_untried_s:.0f} s" if (s.hole_untried_s or 0.0) >= _UNTRIED_S else ""
-    return f"{_pair(s)}: small packets arrive and full-size ones vanish without a word; {waiting}{untried}"
+    return f"{_pair(s)}: small packets pass, full-size ones vanish without a word; {waiting}{untried}"
 
 
 def say_swept(s: LinkSignals) -> str:
@@ -92,22 +86,22 @@ def _ago(s: LinkSignals, figure: str) -> str:
 
 
 def say_bufferbloat(s: LinkSignals) -> str:
-    tunnel = ", behind or inside the tunnel's TCP connection" if s.outer == "tcp" else ""
+    tunnel = ", before or inside the tunnel's TCP connection" if s.outer == "tcp" else ""
     return (
-        f"{_pair(s)}: a queue holds {units.format_ms(s.tcp_added_ms)} ms of data{tunnel}; "
-        f"round trips take {_times(s.tcp_inflation)} their minimum and little is lost"
+        f"{_pair(s)}: a queue adds {units.format_ms(s.tcp_added_ms)} ms to every round trip, "
+        f"{_times(s.tcp_inflation)} the least{tunnel}; little is lost"
     )
 
 
 def say_tcp_over_tcp(s: LinkSignals) -> str:
     count = s.outer_connections or 1
     what = "one TCP connection" if count == 1 else f"{count} TCP connections"
-    return f"{_pair(s)}: the overlay is {what}, and data waits inside: {units.format_ms(s.srtt_ms)} ms a round trip"
+    return f"{_pair(s)}: the tunnel is {what}, and data waits inside: {units.format_ms(s.srtt_ms)} ms a round trip"
 
 
 def say_receiver(s: LinkSignals) -> str:
     share = _pct(100 * (s.rwnd_share or 0))
-    return f"{_pair(s)}: {s.key.dst} takes data no faster; it closes its window {share} of the time"
+    return f"{_pair(s)}: {s.key.dst} reads too slowly: its window is closed {share} of the time"
 
 
 def say_sender(s: LinkSignals) -> str:
@@ -119,18 +113,18 @@ def say_in_flight(s: LinkSignals) -> str:
 
 
 def say_app(s: LinkSignals) -> str:
-    return f"{_pair(s)}: the applications on {s.key.src} write less than the path takes; it is not the network"
+    return f"{_pair(s)}: the applications on {s.key.src} write less than the path takes: not the network"
 
 
 def say_acks(s: LinkSignals) -> str:
     return (
-        f"{_pair(s)}: data arrives, what comes back is lost: {_pct(s.pair_loss_pct)} of the pings "
-        f"and {_pct(s.retrans_pct)} of the segments"
+        f"{_pair(s)}: data arrives, what comes back is lost: {_pct(s.pair_loss_pct)} of pings, "
+        f"but {_pct(s.retrans_pct)} of segments"
     )
 
 
 def say_blackout(s: LinkSignals) -> str:
-    return f"{_pair(s)}: nothing has come through for {s.silence_s or 0:.0f} s, at no size"
+    return f"{_pair(s)}: nothing has come through for {s.silence_s or 0:.0f} s, of any size"
 
 
 # ── Severity ──

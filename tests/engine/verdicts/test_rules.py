@@ -240,4 +240,4 @@ def test_lost_pings_without_tcp_are_loss_of_which_less_is_known(link: Callable[.
 def test_the_key_of_a_link_is_in_its_sentence(link: Callable[..., LinkSignals]) -> None:
     signals = link(**LOSSY)
     assert signals.key == LinkKey("e", "a", "vpn")
-    assert found(signals)["loss"].rule.summary(signals).startswith("e → a on vpn: 2.0% of the segments are lost")
+    assert found(signals)["loss"].rule.summary(signals).startswith("e → a on vpn: 2.0% of segments are lost")
