@@ -73,8 +73,11 @@ def case(name: str, seed: int) -> Case:
 
 
 def cases(chosen: Sequence[str], seeds: Sequence[int]) -> list[Case]:
-    """Seed by seed, so that all scenarios have been seen before any is seen twice."""
-    return [case(name, seed) for seed in seeds for name in chosen or all_names()]
+    """Seed by seed, so that all scenarios have been seen before any is seen twice. The cases beside them are the same
+    with every seed but for its chances: where none are chosen, they are played with the first alone."""
+    return [
+        case(name, seed) for place, seed in enumerate(seeds) for name in chosen or (names() if place else all_names())
+    ]
 
 
 # ── Varied ───────────────────────────────────────────────────────────────────────────────────────────────────────────
