@@ -36,6 +36,7 @@ SEPARATOR = 2  # cells between matrices side by side
 SIDE_WIDTH = 40
 LINK_PANEL_LINES = 22  # what the side panel says about one pair with two paths
 ATTENTION_BELOW = 5  # lines of it below a matrix that is too wide to have it beside
+LEAST_ATTENTION = 7  # lines: what is wrong is worth more than the last figures of one pair
 MOST_ATTENTION = 16  # lines: more findings than that are for the diagnosis
 
 
@@ -170,7 +171,8 @@ def _wide_plan(
     stalls = _stalls(body - matrix, frame, nodes) if strips else 0
     node_lines, log, spare = _stack(body - matrix - stalls, frame + 1 + nodes, frame + 1)
     link = min(link_lines + frame, body)
-    attention = min(body - link, MOST_ATTENTION + frame) if body - link >= frame + 2 else 0
+    attention = min(max(body - link, min(LEAST_ATTENTION + frame, body // 4)), MOST_ATTENTION + frame)
+    attention = attention if attention >= frame + 2 else 0
     return Plan(
         mode="grid", framed=framed, side=side, grid=grid, matrix=matrix + spare, link=body - attention,
         stalls=stalls, nodes=node_lines, attention=attention, log=log,

@@ -96,3 +96,12 @@ def test_both_paths_side_by_side_where_they_fit() -> None:
     narrow = plan(80, 24, 7, 2, 2)
     assert not narrow.paths_fit
     assert narrow.grid == plan(80, 24, 7, 1, 2).grid
+
+
+@pytest.mark.parametrize("height", [20, 24, 30, 32, 40, 60])
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_side_panel_says_what_needs_attention(height, watched) -> None:
+    chosen = plan(120, height, 5, 1, 2, notice=True, watched=watched)
+    assert chosen.side
+    assert chosen.attention >= 4
+    assert chosen.link >= chosen.attention

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from meshtop.engine.snapshot import FindingView, LinkView
 from meshtop.model import LinkKey, NodeName, Thresholds
@@ -39,11 +40,12 @@ from meshtop.units import UNKNOWN, format_ms
 Pair = tuple[NodeName, NodeName]
 _Read = Callable[[LinkView, Thresholds], Figure]
 _Row = tuple[str, str | _Read, _Read]
+_Told = Literal["all", "reasons", "brief"]
+_TOLD: tuple[_Told, ...] = ("all", "reasons", "brief")
 _LABEL = 13
 _COLUMN = 12
 # The state that a finding of this severity looks like; the gravest first.
 LOOKS_LIKE: dict[str, ShownState] = {"critical": "stalled", "warning": "degraded", "info": "idle"}
-_ROOMY_FROM = 20  # lines; below, figures are worth more than sentences
 
 
 def _plain(read: Callable[[LinkView], str]) -> Callable[[LinkView, Thresholds], Figure]:
@@ -153,9 +155,14 @@ def _tall(scene: Scene, pair: Pair, width: int, rows: int, glyphs: Glyphs, palet
         states.add(glyphs.fit(_state_text(shown, glyphs), _COLUMN, ">"), palette.states_bold[shown.state])
     lines = [names, states]
     figures = [_figure_row(row, shown_links, scene, glyphs, palette) for row in _ROWS]
-    words = _words(scene, pair, links, width, rows >= _ROOMY_FROM, glyphs, palette)
+    least = len(lines) + sum(bool(line.width) for line in figures)
+    words: list[Line] = []
+    for told in _TOLD:  # the most that leaves all figures in sight
+        words = _words(scene, pair, links, width, told, glyphs, palette)
+        if least + len(words) <= rows:
+            break
     room = rows - len(lines) - len(words)
-    if room < len(figures):  # first the blank lines go, then figures from the end
+    if room < len(figures):  # first the blank line goes, then figures from the end
         figures = [line for line in figures if line.width][: max(room, 0)]
     return [*lines, *figures, *words]
 
@@ -178,21 +185,22 @@ def _figure_row(row: _Row | None, links: Sequence[ShownLink], scene: Scene, glyp
 
 
 def _words(
-    scene: Scene, pair: Pair, links: Sequence[ShownLink], width: int, roomy: bool, glyphs: Glyphs, palette: Palette
+    scene: Scene, pair: Pair, links: Sequence[ShownLink], width: int, told: _Told, glyphs: Glyphs, palette: Palette
 ) -> list[Line]:
-    """Reasons of states, then both ends; where room is scarce, a line a reason and only ends in trouble."""
+    """Reasons of states, then both ends. ``reasons``: no end that is well; ``brief``: a line a reason, too."""
     lines: list[Line] = []
+    gap = [Line()] if told == "all" else []
     for shown in sorted(links, key=lambda shown: RANK[shown.state]):
         if reason := _reason(shown):
-            lines += [Line()] if roomy else []
+            lines += gap
             lead = f"{glyphs.states[shown.state]} {shown.link.path}: "
-            for place, text in enumerate(glyphs.wrap(lead + reason, width - 4, 3 if roomy else 1)):
+            for place, text in enumerate(glyphs.wrap(lead + reason, width - 4, 1 if told == "brief" else 3)):
                 lines.append(Line().gap(1 if place == 0 else 3).add(text, palette.states[shown.state]))
-    lines += [Line()] if roomy else []
+    lines += gap
     for name in pair:
-        if name in scene.node and (roomy or not scene.node[name].usable):
+        if name in scene.node and (told == "all" or not scene.node[name].usable):
             lines.extend(node_words(scene.node[name], width, glyphs, palette))
-            watch = watch_line(scene.node[name], width - 4, glyphs, palette) if roomy else None
+            watch = watch_line(scene.node[name], width - 4, glyphs, palette) if told == "all" else None
             lines += [Line().gap(3).join(watch)] if watch is not None else []
     return lines
 
@@ -236,7 +244,7 @@ def _brief(scene: Scene, pair: Pair, width: int, rows: int, glyphs: Glyphs, pale
             line.add(glyphs.fit(figure.text, column, ">"), style)
         lines.append(line)
     verdict = [] if scene.source_lost else _verdict(findings_of(scene, pair), width, glyphs, palette)
-    return [*lines, *verdict, *_words(scene, pair, links, width, False, glyphs, palette)][:rows]
+    return [*lines, *verdict, *_words(scene, pair, links, width, "brief", glyphs, palette)][:rows]
 
 
 def _verdict(findings: Sequence[FindingView], width: int, glyphs: Glyphs, palette: Palette) -> list[Line]:
