@@ -185,11 +185,25 @@ sys.stdin.read()
 
 
 def test_what_is_no_recording_is_refused_by_name(tmp_path: Path) -> None:
-    for content in (b"", b"hello\n", b"{}\n", b'{"magic":"other","format":1}\n', os.urandom(1000)):
+    for content in (b"hello\n", b"{}\n", b'{"magic":"other","format":1}\n', os.urandom(1000)):
         file = tmp_path / "x.mtr"
         file.write_bytes(content)
         with pytest.raises(RecordingError, match="not a meshtop recording"):
             RecordingReader(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "empty, nothing was recorded"),
+        (b'{"magic":"meshtop-recording","format":1,"mes', "cut off within its first line"),
+    ],
+)
+def test_what_was_hardly_begun_is_told_apart(tmp_path: Path, content: bytes, why: str) -> None:
+    file = tmp_path / "x.mtr"
+    file.write_bytes(content)
+    with pytest.raises(RecordingError, match=why):
+        RecordingReader(file)
 
 
 def test_a_newer_format_is_named_with_the_version_that_wrote_it(tmp_path: Path) -> None:

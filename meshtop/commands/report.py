@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -84,7 +85,8 @@ def _window(path: Path, last_s: float, until: str | None) -> Window:
         if not reader.blocks:
             raise ReportError(f"{path}: the recording is empty")
         end = reader.last_at if until is None else moment(until, reader.shown_from, reader.last_at)
-        return Window(path, max(end - last_s, reader.shown_from), end)
+        missing = reader.incomplete if end >= reader.last_at else None
+        return Window(path, max(end - last_s, reader.shown_from), end, missing)
 
 
 def _build(kit: Kit, windows: list[Window], wishes: Wishes) -> list[str]:
@@ -97,7 +99,9 @@ def _build(kit: Kit, windows: list[Window], wishes: Wishes) -> list[str]:
         if (note := cut_into(kit, name, window, names)) is not None:
             notes.append(note)
         with RecordingReader(kit.folder / name) as reader:
-            told = story(reader)
+            told = replace(story(reader), incomplete=window.incomplete)
+        if window.incomplete is not None:
+            notes.append(f"{window.path.name} is incomplete: {window.incomplete}")
         stories.append(told)
         data_files(kit, told, prefix)
         for src, dst in told.worst:

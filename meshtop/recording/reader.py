@@ -241,10 +241,14 @@ class RecordingReader:
 
 def _read_header(file: BinaryIO, path: Path) -> RecordingHeader:
     line = file.readline(MAX_BLOCK_BYTES)
+    if not line:
+        raise RecordingError(f"{path}: empty, nothing was recorded into it")
     try:
         outline = msgspec.json.decode(line, type=Outline)
     except msgspec.DecodeError:
-        raise RecordingError(f"{path}: not a meshtop recording") from None
+        begun = line.startswith(f'{{"magic":"{MAGIC}"'.encode()) and not line.endswith(b"\n")
+        why = "cut off within its first line; nothing of it can be read" if begun else "not a meshtop recording"
+        raise RecordingError(f"{path}: {why}") from None
     if outline.magic != MAGIC:
         raise RecordingError(f"{path}: not a meshtop recording")
     if outline.format > FORMAT:

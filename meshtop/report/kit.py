@@ -28,11 +28,12 @@ class ReportError(Exception):
 
 @dataclass(frozen=True)
 class Window:
-    """``begin`` to ``end`` of the recording in ``path``."""
+    """``begin`` to ``end`` of the recording in ``path``. ``incomplete``: why the recording has no more than that."""
 
     path: Path
     begin: float
     end: float
+    incomplete: str | None = None
 
 
 class Kit:
@@ -70,21 +71,33 @@ class Kit:
         return sum(size for _, size, _ in self.sizes())
 
     def deliver(self, target: Path) -> None:
-        """Into a new folder, or a new zip where the name ends so. Raises ReportError; nothing is written over."""
-        if target.exists():
-            raise ReportError(f"{target} is there already; give another name")
+        """Into a new folder, or a new zip where the name ends so. Raises ReportError; nothing is written over, and
+        nothing is left of what could not be written whole."""
         if self.bytes > MOST_BYTES:
             raise ReportError(f"the report has {self.bytes >> 20} MB, more than {MOST_BYTES >> 20}; shorten the window")
         try:
             if target.suffix == ".zip":
-                self._zip(target)
+                target.touch(exist_ok=False)
             else:
-                shutil.copytree(self.folder, target, copy_function=shutil.copyfile)
+                target.mkdir(parents=True)
+        except FileExistsError:
+            raise ReportError(f"{target} is there already; give another name") from None
         except OSError as error:
-            raise ReportError(f"{error.filename or target}: {error.strerror or error}") from None
+            raise ReportError(f"{target}: {error.strerror or error}") from None
+        try:
+            self._fill(target)
+        except OSError as error:
+            target.unlink() if target.is_file() else shutil.rmtree(target, ignore_errors=True)
+            needs = f"it needs {self.bytes / (1 << 20):.1f} MB"
+            raise ReportError(f"{target}: {error.strerror or error}; {needs}, and nothing is left of it") from None
 
-    def _zip(self, target: Path) -> None:
-        with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED) as archive:
+    def _fill(self, target: Path) -> None:
+        if target.is_dir():
+            for name in self.files:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.folder / name, target / name)
+            return
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, _, _ in self.sizes():
                 archive.write(self.folder / name, f"{target.stem}/{name}")
 

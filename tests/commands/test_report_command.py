@@ -71,6 +71,15 @@ def test_a_recording_of_a_newer_version_says_so(tmp_path: Path) -> None:
     assert "meshtop 9.0" in done.stderr
 
 
+def test_a_report_of_a_recording_that_was_cut_off_says_so(tmp_path: Path) -> None:
+    file, target = tmp_path / "cut.mtr", tmp_path / "out"
+    file.write_bytes(RECORDING.read_bytes()[:200_000])
+    done = meshtop("report", "--from", str(file), "--last", "10s", "-o", str(target))
+    assert done.returncode == 0, done.stderr
+    assert "cut.mtr is incomplete: ends within a block at byte" in done.stderr
+    assert "| incomplete | ends within a block at byte" in (target / "report.md").read_text()
+
+
 BEGAN = 1_714_573_800.0  # 2024-05-01T14:30:00Z
 
 
