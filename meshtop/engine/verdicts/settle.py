@@ -91,4 +91,4 @@ def _surest(found: Iterable[Weighed]) -> dict[str, Weighed]:
 
 
 def _doubted(each: Weighed) -> Weighed:
-    return each._replace(confidence=min(each.confidence, _MOST_WHERE_ALIKE))
+    return each._replace(confidence=min(each.confidence, _MOST_WHERE_ALIKE), doubted=True)

@@ -86,6 +86,7 @@ class Verdicts:
                 found = (w for rule in RULES if (w := weigh(rule, link)) is not None)
                 settlement = settled(found, new_loss=link.new_loss)
                 weighed[key] = settlement.said
+                link.doubted = any(each.doubted for each in settlement.said)
                 explained.update(Subject(code, *key) for code in settlement.explained)
         candidates = [_candidate(key, each, signals[key]) for key, found in weighed.items() for each in found]
         candidates += comparison.overlay_only(weighed)

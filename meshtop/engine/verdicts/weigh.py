@@ -59,6 +59,7 @@ class Weighed(NamedTuple):
     confidence: float
     evidence: tuple[Evidence, ...]
     against: tuple[Evidence, ...]
+    doubted: bool = False  # another cause looks alike on what is known
 
 
 def figure(signals: LinkSignals, name: str) -> Any:

@@ -24,9 +24,10 @@ def _times(value: float | None) -> str:
 def say_loss(s: LinkSignals) -> str:
     if s.data_segs < ENOUGH_SEGS:
         return f"{_pair(s)}: {s.pair_lost} of {s.pair_decided} pings are lost on the way, there or back"
-    if s.new_loss:
-        return f"{_pair(s)}: {_pct(s.retrans_pct)} of segments are lost, by chance or by a policer: too early to tell"
-    return f"{_pair(s)}: {_pct(s.retrans_pct)} of segments are lost on the way, and no queue grows"
+    lost = f"{_pair(s)}: {_pct(s.retrans_pct)} of segments are lost"
+    if s.doubted or s.new_loss:
+        return f"{lost}, by chance or by a policer: not told apart yet"
+    return f"{lost} on the way, and no queue grows"
 
 
 def say_reordering(s: LinkSignals) -> str:
@@ -40,18 +41,17 @@ def say_reordering(s: LinkSignals) -> str:
 
 
 def say_policer(s: LinkSignals) -> str:
-    rate = units.format_rate(s.goodput_bps)
-    return (
-        f"{_pair(s)}: what exceeds about {rate}bit/s is dropped at once: "
-        f"{_pct(s.retrans_pct)} are sent again, and no queue grows"
-    )
+    dropped = f"{_pair(s)}: what exceeds about {units.format_rate(s.goodput_bps)}bit/s is dropped at once"
+    if s.doubted:
+        return f"{dropped}, or {_pct(s.retrans_pct)} of segments by chance: not told apart yet"
+    return f"{dropped}: {_pct(s.retrans_pct)} of segments are sent again, and no queue grows"
 
 
 def say_blackhole(s: LinkSignals) -> str:
-    flows = "1 flow waits" if s.holed_flows == 1 else f"{s.holed_flows} flows wait"
-    waiting = f"{flows}, for {units.format_duration(s.blackholed_s)}"
+    flows = "1 flow stands" if s.holed_flows == 1 else f"{s.holed_flows} flows stand"
+    waiting = f"{flows} still for {units.format_duration(s.blackholed_s)}"
     if s.full_back or s.tried.get("vanishes") == 0:
-        return f"{_pair(s)}: large packets pass again; {waiting}, until their next time-out"
+        return f"{_pair(s)}: large packets pass again; {waiting}, until the next time-out"
     untried = f"; untried for {s.hole_untried_s:.0f} s" if (s.hole_untried_s or 0.0) >= _UNTRIED_S else ""
     return f"{_pair(s)}: small packets pass, full-size ones vanish without a word; {waiting}{untried}"
 

@@ -180,7 +180,7 @@ def test_a_hole_that_is_healed_is_not_said_of_now(link: Callable[..., LinkSignal
     assert "pmtu-blackhole" not in found(healed)
     weighed = max((w for rule in RULES if (w := weigh(rule, healed))), key=lambda each: each.confidence)
     assert weighed.against
-    assert "3 flows wait, for 1m30s" in weighed.rule.summary(healed)
+    assert "3 flows stand still for 1m30s" in weighed.rule.summary(healed)
 
 
 def test_a_hole_that_nothing_has_tried_for_long_is_less_sure(link: Callable[..., LinkSignals]) -> None:

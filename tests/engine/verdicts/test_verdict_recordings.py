@@ -35,6 +35,11 @@ CASES = (
     Case("overlay-only", "miku", "e>a vpn", "bufferbloat"),
     Case("node-wide", "node-down", "d", "blackout"),
     Case("unreachable", "unreachable", "d", "node-down"),
+    Case("loss", "loss-one", "e>a vpn", "full-lines-bbr"),  # a single flow crawls, without a stall
+    Case("loss", "loss-many", "e>a vpn", "full-lines-bbr"),  # BBR overflows a full line's queue by some percent
+    Case("policer", "policer-one", "e>a vpn", "loss-many"),
+    Case("pmtu-blackhole", "hole-healed", "e>a vpn", "full-lines-bbr"),
+    Case("receiver-limited", "slow-store-far", "e>a vpn", "loss-many"),
     Case("host-drops", "host-ring", "e", "line-loss"),  # its interface drops
     Case("host-drops", "host-queue", "e", "line-loss"),  # its queue discipline does, below a tunnel
     Case("clock-skew", "clock-off", "e", "slow-ssh"),
@@ -60,10 +65,26 @@ def test_it_is_not_found_where_something_else_is(case: Case, replay: Callable) -
     assert case.code not in {code for code, _ in replay(case.not_in).codes(above_info=False)}
 
 
-@pytest.mark.parametrize("name", ["healthy", "app-limited", "full-lines", "detour", "long-way"])
+@pytest.mark.parametrize("name", ["healthy", "app-limited", "full-lines", "full-lines-bbr", "detour", "long-way"])
 def test_what_is_well_is_left_alone(name: str, replay: Callable) -> None:
     """Paced flows, applications that rest, lines that copies fill, ways that are long or become longer: no trouble."""
     assert replay(name).codes() == set()
+
+
+@pytest.mark.parametrize("name", ["udp-policed", "policer-one"])
+def test_nobody_is_sure_of_loss_by_chance_where_a_policer_is(name: str, replay: Callable) -> None:
+    """Both look alike for some seconds: then that is what is said."""
+    said = [f for f in replay(name) if f.code == "loss"]
+    assert max(f.confidence for f in said) < SURE
+    assert "by chance or by a policer" in said[0].summary
+
+
+def test_a_hole_that_was_mended_is_doubted_while_its_flows_still_wait(replay: Callable) -> None:
+    told = replay("hole-healed")
+    (closed,) = (f for f in told if f.code == "pmtu-blackhole" and f.phase == "closed")
+    assert "large packets pass again" in closed.summary
+    assert "full-size pings pass again" in {each.what for each in closed.against}
+    assert told.open == ()
 
 
 def test_the_case_of_the_beginning(replay: Callable) -> None:
