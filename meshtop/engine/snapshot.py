@@ -176,7 +176,9 @@ class NodeView(Value, frozen=True, kw_only=True):
     watches: tuple[WatchView, ...] = ()
 
 
-class LinkView(Value, frozen=True, kw_only=True):
+class LinkFigures(Value, frozen=True, kw_only=True):
+    """What is known of a link over a time: the window of a snapshot, or one interval of its source."""
+
     src: NodeName
     dst: NodeName
     path: PathName
@@ -198,12 +200,15 @@ class LinkView(Value, frozen=True, kw_only=True):
     stalls: int | None = None
     stalled_now: bool | None = None
     pmtu: int | None = None
-    sample_age_s: float | None = None
-    longest_stall_s: float | None = None  # of those that overlap the window, their time before it included
-    stalled_pct: float | None = None  # share of the window in which at least one flow stalled
-    crawling: int | None = None  # flows whose goodput collapsed while data waits
-    connecting: int | None = None  # connections that have been in SYN-SENT for a second or more
+    longest_stall_s: float | None = None  # of those that overlap the time, what of them was before it included
+    stalled_pct: float | None = None  # share of the time in which at least one flow stalled
+    crawling: int | None = None  # flows whose goodput collapsed while data waits: as of now
+    connecting: int | None = None  # connections that have been in SYN-SENT for a second or more: as of now
     connecting_oldest_s: float | None = None
+
+
+class LinkView(LinkFigures, frozen=True, kw_only=True):
+    sample_age_s: float | None = None
 
     @property
     def key(self) -> LinkKey:
@@ -441,40 +446,15 @@ class View(Value, frozen=True, kw_only=True):
 # ── Events of `meshtop stream` ───────────────────────────────────────────────────────────────────────────────────────
 
 
-class LinkEvent(Value, frozen=True, kw_only=True, tag_field="type", tag="link"):
-    """One link over one sampling interval of its source. ``at`` is the interval's end, measured."""
+class LinkEvent(LinkFigures, frozen=True, kw_only=True, tag_field="type", tag="link"):
+    """One link over one sampling interval of its source. ``at`` is the interval's end, measured; what is as of now is
+    None in one that is late."""
 
     at: str
-    src: NodeName
-    dst: NodeName
-    path: PathName
-    state: LinkState
     interval_s: float
     late: bool = False
-    reason: str | None = None
     tx_bytes: int | None = None
     retrans: int | None = None
-    rtt_ms: float | None = None
-    rtt_baseline_ms: float | None = None
-    rtt_full_ms: float | None = None
-    pdv_ms: float | None = None
-    loss_pct: float | None = None
-    loss_full_pct: float | None = None
-    tx_bps: float | None = None
-    srtt_ms: float | None = None
-    minrtt_ms: float | None = None
-    retrans_per_s: float | None = None
-    retrans_pct: float | None = None
-    dsack_pct: float | None = None
-    flows: int | None = None
-    stalls: int | None = None
-    stalled_now: bool | None = None
-    pmtu: int | None = None
-    longest_stall_s: float | None = None
-    stalled_pct: float | None = None
-    crawling: int | None = None  # as of now; null in one that is late
-    connecting: int | None = None
-    connecting_oldest_s: float | None = None
 
 
 class NodeEvent(NodeView, frozen=True, kw_only=True, tag_field="type", tag="node"):
