@@ -137,7 +137,13 @@ function difference(old, new, named,   n, m, i, d, from, out, o, c, p, q, k) {
     if (i > n) { out = out "+" NEW[i + d++] " "; continue }
     if (i + d > m) { out = out "!"; from = ++i; d--; continue }
     o = OLD[i] ""; c = NEW[i + d] ""
-    p = index(o, ":"); if (p) p++; else p = match(o, /[0-9]/) ? RSTART : length(o) + 1
+    if ((p = index(o, ":")) && index(c, substr(o, 1, p)) == 1) {
+      # A word of the same name, which most are.
+      out = out value_change(substr(o, p + 1), substr(c, p + 1))
+      from = ++i
+      continue
+    }
+    if (p) p++; else p = match(o, /[0-9]/) ? RSTART : length(o) + 1
     q = index(c, ":"); if (q) q++; else q = match(c, /[0-9]/) ? RSTART : length(c) + 1
     if (p == q && substr(o, 1, p - 1) == substr(c, 1, p - 1)) {
       out = out value_change(substr(o, p), substr(c, p))
