@@ -14,6 +14,13 @@ FRESH_S = 25.0
 _LEAST_S = 0.5
 
 
+def used_pct(cpu: HostCpu | None) -> float | None:
+    """How much of its time is gone: work and what the hypervisor gave to others, or the core that takes in packets."""
+    if cpu is None or cpu.cpu_pct is None:
+        return None
+    return max(min(100.0, cpu.cpu_pct + (cpu.steal_pct or 0.0)), cpu.busiest_core_softirq_pct or 0.0)
+
+
 class QdiscStep(NamedTuple):
     """A queue discipline over the ``seconds`` between two readings; None is not known. A ``parent`` of None is the
     device itself, whose counts hold those of the disciplines below."""

@@ -43,6 +43,7 @@ from meshtop.engine.waits import JudgeOf, Waits
 from meshtop.model import (
     Frame,
     FrameReceived,
+    HostCpu,
     LinkKey,
     Mesh,
     Node,
@@ -226,6 +227,14 @@ class NodeRecord:
     def problems(self) -> tuple[str, ...]:
         """The sources that cannot be read there now, in words."""
         return tuple(text for _, text in sorted(self.stream.problems.items())) if self.stream is not None else ()
+
+    @property
+    def cpu(self) -> HostCpu | None:
+        """Of the host, as it was told lately; None where it is not known."""
+        newest = self.boot.newest if self.boot is not None else None
+        if self.boot is None or newest is None:
+            return None
+        return self.boot.host.fresh_cpu(self.boot.clock.uptime(newest))
 
     def state(self, now: float) -> tuple[NodeState, str | None]:
         return self.sessions.state(now, self.sample_age_s(now), self.fresh_limit_s, self.vantage, self.problems)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from meshtop.engine.hosts import used_pct
 from meshtop.engine.links import LinkRecord
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.states import TROUBLE
@@ -60,6 +61,8 @@ class Gathered(Mapping[LinkKey, LinkSignals]):
         if made is None:
             link = self._links[key]
             made = gather(self._records[key.src], link, self._tallies.get(key.src), self._tallies.get(key.dst))
+            made.src_cpu_pct = used_pct(self._records[key.src].cpu)
+            made.dst_cpu_pct = used_pct(self._records[key.dst].cpu)
             self._made[key] = made
         return made
 

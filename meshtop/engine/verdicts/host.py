@@ -28,7 +28,7 @@ _EXPLAINS, _GOES_ON = 0.5, 0.25
 _FEWEST_AGAIN = 3
 # Beyond these a machine has no time left: all its cores; one core on which all its packets are taken in; what the
 # hypervisor gives to others.
-_FULL_PCT, _FULL_CORE_PCT, _STOLEN_PCT = 95.0, 90.0, 25.0
+FULL_PCT, _FULL_CORE_PCT, _STOLEN_PCT = 95.0, 90.0, 25.0
 _IDLE_CORE_PCT = 50.0
 _FEWEST_PEERS = 2
 _ENOUGH_SAMPLES = 0.7
@@ -89,7 +89,7 @@ class HostDrops:
             if self._is_cause(name, count, repeated, sends=sends):
                 explained = True
                 told |= _lost_by(name, candidates, sends=sends)
-        yield OfHost(_candidate(name, drops, again, explained, _cpu(record)), frozenset(told))
+        yield OfHost(_candidate(name, drops, again, explained, record.cpu), frozenset(told))
 
     def _is_cause(self, name: NodeName, count: int, again: float, *, sends: bool) -> bool:
         limit = _GOES_ON if (name, sends) in self._explains else _EXPLAINS
@@ -259,28 +259,12 @@ _CPU_NEXT = (
 # ── CPU ──
 
 
-def _cpu(record: NodeRecord) -> HostCpu | None:
-    """As told lately, else not known."""
-    newest = record.boot.newest if record.boot is not None else None
-    if record.boot is None or newest is None:
-        return None
-    return record.boot.host.fresh_cpu(record.boot.clock.uptime(newest))
-
-
-def cpu_pct(record: NodeRecord) -> float | None:
-    """How much of its time is gone: work and what the hypervisor gave to others, or the core that takes in packets."""
-    cpu = _cpu(record)
-    if cpu is None or cpu.cpu_pct is None:
-        return None
-    return max(min(100.0, cpu.cpu_pct + (cpu.steal_pct or 0.0)), cpu.busiest_core_softirq_pct or 0.0)
-
-
 def _of_cpu(cpu: HostCpu) -> tuple[list[Evidence], list[Evidence]]:
     """What of it says that the machine has no time left, and what says that it has."""
     found = [
         Evidence(what=what, value=value, expected=f"< {limit:g} %")
         for what, value, limit in (
-            ("CPU, all cores", cpu.cpu_pct, _FULL_PCT),
+            ("CPU, all cores", cpu.cpu_pct, FULL_PCT),
             ("softirq of the busiest core", cpu.busiest_core_softirq_pct, _FULL_CORE_PCT),
             ("steal", cpu.steal_pct, _STOLEN_PCT),
         )
@@ -294,7 +278,7 @@ def _of_cpu(cpu: HostCpu) -> tuple[list[Evidence], list[Evidence]]:
 def full_cpu(name: NodeName, record: NodeRecord, candidates: Iterable[Candidate]) -> Iterator[OfHost]:
     """A full CPU is no trouble by itself; where several links are held up at that node, by it as a sender or as a
     receiver, it is what they have in common."""
-    cpu = _cpu(record)
+    cpu = record.cpu
     for_it = _of_cpu(cpu)[0] if cpu is not None else []
     if not for_it:
         return

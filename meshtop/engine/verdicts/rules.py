@@ -7,6 +7,7 @@ Policing", SIGCOMM 2016). docs/findings.md says the same to operators.
 
 from __future__ import annotations
 
+from meshtop.engine.verdicts.host import FULL_PCT
 from meshtop.engine.verdicts.measure import MIN_BLOAT_MS
 from meshtop.engine.verdicts.signals import ENOUGH_SEGS
 from meshtop.engine.verdicts.weigh import Rule, Sign
@@ -312,6 +313,7 @@ RECEIVER = Rule(
         Sign("flows on the persist timer", "persisting", ">", 0, 0.5),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.2, 0.8, contra=2.0, unit="%"),
         Sign("srtt/minrtt", "tcp_inflation", "<", 5.0, 0.2, 0.8, contra=8.0),
+        Sign("CPU of the receiver", "dst_cpu_pct", ">=", FULL_PCT, 0.2, unit="%"),
     ),
     severity=warning,
     summary=say_receiver,
@@ -331,6 +333,7 @@ SENDER = Rule(
         Sign("send buffer full, of the busy time", "sndbuf_share", ">", 0.5, 1.2, needed=True),
         Sign("busy", "busy_share", ">=", 0.5, 0.4, needed=True),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, 1.0, contra=2.0, unit="%"),
+        Sign("CPU of the sender", "src_cpu_pct", ">=", FULL_PCT, 0.2, unit="%"),
     ),
     severity=info,
     summary=say_sender,
@@ -348,6 +351,7 @@ IN_FLIGHT = Rule(
         Sign("window closed, of the busy time", "rwnd_share", "<", 0.3, 0.1, needed=True),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, needed=True, unit="%"),
         Sign("srtt/minrtt", "queue", "<", 2.0, 0.2, 0.8, contra=3.0),
+        Sign("CPU of the sender", "src_cpu_pct", ">=", FULL_PCT, 0.2, unit="%"),
     ),
     severity=info,
     summary=say_in_flight,

@@ -8,10 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from meshtop.engine.attribution import OwnConnections
+from meshtop.engine.hosts import used_pct
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.stallbook import StallBook
-from meshtop.engine.verdicts.host import counted, cpu_pct, full_cpu
+from meshtop.engine.verdicts.host import counted, full_cpu
 from meshtop.engine.verdicts.lifecycle import Candidate, Subject
+from meshtop.engine.verdicts.rules import RECEIVER, SENDER
+from meshtop.engine.verdicts.weigh import Rule, weigh
 from meshtop.model import HostCpu, NodeInfo, Qdisc
 
 BUSY = HostCpu(at_s=1009.0, cores=4, cpu_pct=99.0, softirq_pct=2.0, steal_pct=0.0, busiest_core_pct=100.0)
@@ -131,7 +134,7 @@ def test_a_cpu_with_time_left_explains_nothing(told: Callable) -> None:
     ],
 )
 def test_how_much_of_the_time_is_gone(told: Callable, cpu: HostCpu | None, pct: float | None) -> None:
-    assert cpu_pct(told((), (), cpu)) == pct
+    assert used_pct(told((), (), cpu).cpu) == pct
 
 
 def test_softnet_drops_beside_an_idle_cpu_are_less_sure(story: Callable, build: SimpleNamespace) -> None:
@@ -147,3 +150,20 @@ def test_softnet_drops_beside_an_idle_cpu_are_less_sure(story: Callable, build: 
         assert ("busiest core" in {each.what for each in found.against}) == (busiest < 50)
         assert ("CPU, all cores" in {each.what for each in found.evidence}) == (busiest > 50)
     assert sure[20.0] < sure[99.0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "end", "held"),
+    [
+        (RECEIVER, "dst", {"rwnd_share": 0.9, "busy_share": 0.9}),
+        (SENDER, "src", {"data_segs": 500, "sndbuf_share": 0.9, "busy_share": 0.9}),
+    ],
+)
+def test_a_full_cpu_at_the_end_that_holds_up_is_evidence(
+    link: Callable, rule: Rule, end: str, held: dict[str, float]
+) -> None:
+    without = weigh(rule, link(**held))
+    with_it = weigh(rule, link(**held, **{f"{end}_cpu_pct": 99.0}))
+    assert with_it.confidence > without.confidence
+    assert 99.0 in {each.value for each in with_it.evidence}
+    assert weigh(rule, link(**{f"{end}_cpu_pct": 99.0})) is None  # alone it is nothing
