@@ -76,7 +76,7 @@ class BurstRun:
         self._listening = asyncio.Event()
         self._connected = asyncio.Event()
         self._flowing = asyncio.Event()  # something was sent
-        self._size = EndBySize(plan.request.bytes or 0, self._end_client)
+        self._size = EndBySize(plan, self._end_client)
         self._stream = StreamAssembler()
         self._streaming = False
         self._following: list[asyncio.Task[None]] = []
@@ -302,6 +302,7 @@ class BurstRun:
             self._begin_load()
         elif found := text_interval(text, self._plan.request):
             self._flowing.set()
+            self._size.heard(found, endless=self._client is not None and is_endless(self._client.tool))
             if not self._streaming and not self._plan.request.bidir:
                 self._add_interval(found)
 
@@ -326,8 +327,6 @@ class BurstRun:
         self._begin_load()
         self._change(intervals=(*self.record.intervals, interval))
         self._tell("interval", self.record)
-        if self._client is not None and is_endless(self._plan, self._client.tool):
-            self._size.heard(self.record.intervals)
 
     def _end_client(self) -> None:
         if self._client is not None and not self._client.ended:
@@ -354,8 +353,9 @@ class BurstRun:
             figures = outcome(document, self._plan)
             if self._plan.server_sends and figures["sender_bps"] is None:  # it was ended before it was told
                 figures |= sent_by_server(server or "", self._plan.request)
+            figures, found = self._size.without_the_wait(figures, intervals(document, self._plan))
             self._change(raw=BurstRaw(client=document, server=server), **figures)
-            if found := intervals(document, self._plan):
+            if found:
                 self._change(intervals=found)
         else:
             text = None if self._client is None else clean_lines(bytes(self._client.output)) or None
