@@ -12,10 +12,6 @@ from meshtop.lab.netns import namespace_pids
 from meshtop.lab.network import Lab
 
 SHELLS = (["dash"], ["bash", "--posix"], ["bash"], ["busybox", "ash"])
-BEFORE_GO = (
-    "n=$(echo; echo x); n=${n%x}; s=; "
-    'while IFS= read -r l; do case $l in "#go") eval "$s"; exit ;; esac; s=$s$l$n; done'
-)
 GONE_WITHIN_S = 10.0
 
 

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from ipaddress import IPv6Address, ip_address
 
+from meshtop.agent.script import COMMAND
 from meshtop.model import Mesh, Node, Value
 
 RENEW_EVERY_S = 15.0  # five renewals may be lost before the lease runs out
@@ -146,13 +147,9 @@ def _pings(mesh: Mesh, node: Node) -> tuple[PingPlan, ...]:
 
 
 def bootstrap(plan: ProbePlan) -> tuple[str, bytes]:
-    """The command line for the login shell, and what to write to its standard input first.
-
-    The command holds no quote but one pair, no line end, no ``!`` and no backslash, so that sh, bash, csh and fish
-    alike hand it on as it is. ``read`` takes the script line by line and not a byte more, so that what is written
-    afterwards is there for the probe: control lines.
-    """
-    return _COMMAND, _preamble(plan) + _scripts() + b"#go\n"
+    """The command line for the login shell, and what to write to its standard input first. What is written afterwards
+    are control lines."""
+    return COMMAND, _preamble(plan) + _scripts() + b"#go\n"
 
 
 def renew_lease() -> bytes:
@@ -170,12 +167,6 @@ def request_key_frame() -> bytes:
     return b"f\n"
 
 
-_COMMAND = (
-    "exec /bin/sh -c '"
-    "n=$(echo; echo x); n=${n%x}; s=; "
-    'while IFS= read -r l; do case $l in "#go") eval "$s"; exit ;; esac; s=$s$l$n; done'
-    "'"
-)
 _PORT_MAX = 65535
 
 

@@ -8,14 +8,23 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-# The script comes line by line and not a byte more, so that what is written afterwards is there for the script. No
-# quote but one pair, no line end, no "!" and no backslash: csh and fish hand it on as it is, too.
-COMMAND = (
-    "exec /bin/sh -c '"
+# The script comes line by line and not a byte more, so that what is written afterwards is there for the script.
+READER = (
     "n=$(echo; echo x); n=${n%x}; s=; "
     'while IFS= read -r l; do case $l in "#go") eval "$s"; exit ;; esac; s=$s$l$n; done'
-    "'"
 )
+
+
+def command(mark: str = "") -> str:
+    """The command line for the login shell; ``mark`` is a word by which its process can be known.
+
+    It holds no quote but one pair, no line end, no ``!`` and no backslash, so that sh, bash, csh and fish alike hand it
+    on as it is.
+    """
+    return f"exec /bin/sh -c '{f': {mark}; ' if mark else ''}{READER}'"
+
+
+COMMAND = command()
 
 
 def script(name: str, values: Mapping[str, str]) -> bytes:

@@ -16,20 +16,13 @@ from importlib.resources import files
 from ipaddress import ip_address
 from typing import Literal
 
+from meshtop.agent.script import command
 from meshtop.model import NodeName, Value
 from meshtop.parse.text import clean_bytes
 from meshtop.parse.versions import parse_iperf3_version
 from meshtop.transport.base import Channel, Session
 
-# The script comes line by line and not a byte more, so that what is written afterwards is there for the reaper. No
-# quote but one pair, no line end, no "!" and no backslash: csh and fish hand it on as it is, too. Its first words are
-# what agent/abort.sh knows it by.
-_COMMAND = (
-    "exec /bin/sh -c '"
-    ": meshtop-burst; n=$(echo; echo x); n=${n%x}; s=; "
-    'while IFS= read -r l; do case $l in "#go") eval "$s"; exit ;; esac; s=$s$l$n; done'
-    "'"
-)
+_COMMAND = command("meshtop-burst")  # what agent/abort.sh knows it by
 _MARK = b"#mt "
 _MOST_BYTES = 32 * 1024 * 1024  # as parse.iperf3
 _MOST_LINE = 4 * 1024 * 1024

@@ -15,7 +15,7 @@ import msgspec
 from meshtop import compose
 from meshtop.burst import BurstPlan, BurstRecord, BurstRequest
 from meshtop.commands import asking, burst_text
-from meshtop.commands.output import Lines, kept, stdout, verdict, write_all
+from meshtop.commands.output import Lines, answer, kept, stdout, verdict
 from meshtop.commands.running import FINE, FOUND_FAILURE, NO_NODE, beside
 from meshtop.config import MeshConfig
 from meshtop.engine import bursts
@@ -229,12 +229,7 @@ class _Front:
 
 
 def _write(fd: int, data: bytes, code: int) -> int:
-    failure: OSError | None = None
-    try:
-        write_all(fd, data)
-    except OSError as error:
-        failure = error
-    written = verdict(failure)
+    written = answer(fd, data)
     return code if written is None else written
 
 

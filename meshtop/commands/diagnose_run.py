@@ -11,7 +11,7 @@ import msgspec
 
 from meshtop import compose, units
 from meshtop.commands import asking, finding_text
-from meshtop.commands.output import stdout, verdict, write_all
+from meshtop.commands.output import answer, stdout
 from meshtop.commands.running import FINE, FOUND_FAILURE, NO_NODE, beside
 from meshtop.config import MeshConfig
 from meshtop.engine.experiments import CHEAP, ExperimentPlan
@@ -21,6 +21,7 @@ from meshtop.monitor import Monitor
 
 SCHEMA = "meshtop.diagnosis/1"
 WRONG = 2
+SURE = 0.7  # below it another cause may look alike
 # From the last experiment until its last frames have come and what it settles has been weighed.
 SETTLE_S = 4.0
 # Pings first: they disturb nobody, and what they tell may spare a burst its puzzle.
@@ -110,12 +111,7 @@ async def diagnose(config: MeshConfig, pair: Pair, wishes: Wishes) -> int:
     if isinstance(made, int):
         return made
     text = msgspec.json.encode(made) if wishes.as_json else finding_text.conclusion(made.after).encode()
-    failure: OSError | None = None
-    try:
-        write_all(fd, text + b"\n")
-    except OSError as error:
-        failure = error
-    written = verdict(failure)
+    written = answer(fd, text + b"\n")
     code = FINE if made.outcome == "fine" else FOUND_FAILURE
     return code if written is None else written
 
@@ -193,7 +189,7 @@ class _Front:
             for event in self._met.values()
             if event.id not in there
         ]
-        return self._sorted([*open_now, *met])
+        return self._sorted([*open_now, *not_taken_back(met, open_now)])
 
     def _sorted(self, findings: Iterable[FindingView]) -> tuple[FindingView, ...]:
         found = [each for each in findings if self._pair.concerns(each)]
@@ -266,6 +262,22 @@ class _Front:
             self._note(finding_text.experiment(record))
         await asyncio.sleep(SETTLE_S)
         return tuple(records)
+
+
+def not_taken_back(closed: Iterable[FindingView], open_now: Iterable[FindingView]) -> list[FindingView]:
+    """Without what is open again, and without the less likely of two causes that looked alike."""
+    closed, open_now = list(closed), list(open_now)
+    known = {(each.code, _way(each)) for each in open_now}
+    sure = {_way(each) for each in (*closed, *open_now) if each.confidence >= SURE and each.code != "overlay-only"}
+    return [
+        each
+        for each in closed
+        if (each.code, _way(each)) not in known and (each.confidence >= SURE or _way(each) not in sure)
+    ]
+
+
+def _way(found: FindingView) -> tuple[NodeName | None, NodeName | None, PathName | None]:
+    return found.src, found.dst, found.path
 
 
 def chosen(found: Sequence[FindingView], pair: Pair) -> list[Wanted]:

@@ -11,7 +11,7 @@ import msgspec
 
 from meshtop.collect.preflight import Preflight, ways_of, with_listeners
 from meshtop.commands import doctor_text
-from meshtop.commands.output import stdout, verdict, write_all
+from meshtop.commands.output import answer, stdout
 from meshtop.commands.running import FINE, FOUND_FAILURE, NO_NODE
 from meshtop.compose import transports_of
 from meshtop.config import MeshConfig
@@ -33,12 +33,7 @@ async def doctor(config: MeshConfig, *, as_json: bool) -> int:
     progress.end()
     found = judge(facts, rfc3339(began_at), time.monotonic() - began)
     text = msgspec.json.encode(found) if as_json else doctor_text.report(found, facts.mesh, _width()).encode()
-    failure: OSError | None = None
-    try:
-        write_all(fd, text + b"\n")
-    except OSError as error:
-        failure = error
-    written = verdict(failure)
+    written = answer(fd, text + b"\n")
     if written is not None:
         return written
     if all(its.fault is not None for its in facts.nodes.values()):

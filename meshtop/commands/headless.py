@@ -12,7 +12,7 @@ import msgspec
 
 from meshtop import compose
 from meshtop.commands import plain
-from meshtop.commands.output import Lines, kept, stdout, verdict, write_all
+from meshtop.commands.output import Lines, answer, kept, stdout, verdict
 from meshtop.commands.pictures import Wanted, check, write_beside
 from meshtop.commands.running import FINE, NO_NODE, beside
 from meshtop.config import MeshConfig
@@ -51,12 +51,7 @@ async def snapshot(
 def show(fd: int, state: Snapshot, mesh: Mesh, *, as_json: bool) -> int | None:
     """The document or the table; an exit code where it could not be written to the end."""
     text = msgspec.json.encode(state) if as_json else plain.table(state, mesh).encode()
-    failure: OSError | None = None
-    try:
-        write_all(fd, text + b"\n")
-    except OSError as error:
-        failure = error
-    return verdict(failure)
+    return answer(fd, text + b"\n")
 
 
 async def stream(config: MeshConfig, for_s: float | None, record: Path | None = None) -> int:

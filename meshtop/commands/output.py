@@ -48,6 +48,15 @@ def verdict(error: OSError | None) -> int | None:
     return FOUND_FAILURE
 
 
+def answer(fd: int, data: bytes) -> int | None:
+    """``data`` whole, and what became of it, as :func:`verdict` has it."""
+    try:
+        write_all(fd, data)
+    except OSError as error:
+        return verdict(error)
+    return None
+
+
 def kept(recording: RecordingView | None, code: int) -> int:
     """The exit code: 1 in the place of 0 where a recording that was asked for has ended too early, which is said."""
     if recording is None or recording.failure is None:

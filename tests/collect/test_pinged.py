@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from meshtop.agent.script import script
+from meshtop.agent.script import READER, script
 from meshtop.collect.pinged import Pinger, PingFailed, Series
 from meshtop.transport.base import TransportFault, WireStats
 from meshtop.transport.local import LocalTransport
-from tests.processes import BEFORE_GO, SHELLS, until_gone, until_said
+from tests.processes import SHELLS, until_gone, until_said
 
 
 def start(shell: list[str], limit_s: int = 60, path: str | None = None) -> subprocess.Popen[bytes]:
     assert shutil.which(shell[0]), f"{shell[0]} is missing"
     process = subprocess.Popen(
-        [*shell, "-c", BEFORE_GO],
+        [*shell, "-c", READER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from meshtop.agent.script import READER
 from meshtop.collect.reaped import Order, Reaped
 from meshtop.collect.reaped import reaper as prelude
 from meshtop.transport.local import LocalTransport
-from tests.processes import BEFORE_GO, SHELLS, until_gone, until_said
+from tests.processes import SHELLS, until_gone, until_said
 
 pytestmark = pytest.mark.node
 
@@ -43,7 +44,7 @@ def start(request: pytest.FixtureRequest, shell: list[str]) -> Start:
 
     def begin(asked: Order) -> subprocess.Popen[bytes]:
         reaper = subprocess.Popen(
-            [*shell, "-c", BEFORE_GO],
+            [*shell, "-c", READER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
