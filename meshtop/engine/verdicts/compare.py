@@ -248,7 +248,7 @@ def _verdict(link: LinkSignals, sick: Sequence[Weighed]) -> Iterator[Candidate]:
     if weighed is None:
         return
     sickness = worst_first[0]
-    own = Evidence(what=f"found on {link.key.path}", value=sickness.rule.code, expected="and not below")
+    own = Evidence(what=f"found on {link.key.path}", value=sickness.rule.code, expected="no trouble")
     yield Candidate(
         subject=Subject("overlay-only", link.key.src, link.key.dst, link.key.path),
         severity=rule.severity(link),

@@ -125,9 +125,7 @@ def _freshness(age_s: float) -> float:
 
 
 def _evidence(sign: Sign, value: Any, source: str | None = None, age_s: float = 0.0) -> Evidence:
-    expected = sign.expected
-    if expected is None:
-        expected = f"expected {_limit(sign)}" if sign.op == "=" else f"{sign.op} {_limit(sign)}"
+    expected = sign.expected or f"{sign.op} {_limit(sign)}"
     what = f"{sign.what} ({source}, {ago(age_s)})" if source else sign.what
     return Evidence(what=what, value=_shown(value, sign.unit), expected=expected)
 
