@@ -348,7 +348,10 @@ class MeshtopApp(Acting):
         at = self.time.at if self.time.at is not None else self.frozen_at or self.live_s
         to = neighbour(moments(now, keys), at, direction)
         if to is not None:
-            self.look_at(to)
+            self.look_at(to.at)
+            if self.time.at == to.at:
+                self.clear_notifications()  # of the jump before
+                self.say(to.words)
         elif direction > 0 and self.time.at is not None:
             self.live()
         else:

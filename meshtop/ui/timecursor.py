@@ -6,7 +6,9 @@ beginnings: of stalls, marks, bursts and findings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from meshtop.engine.snapshot import StallView, View
 from meshtop.model import LinkKey, NodeName
@@ -42,26 +44,40 @@ class TimeCursor:
         self.at = self._view = None
 
 
-def moments(view: View, keys: frozenset[LinkKey] | None) -> list[float]:
+class Moment(NamedTuple):
+    """Something that began at ``at``, and what."""
+
+    at: float
+    words: str
+
+
+def moments(view: View, keys: frozenset[LinkKey] | None) -> list[Moment]:
     """What can be jumped to, in the order of time: of these links, or of all."""
 
     def wanted(src: NodeName | None, dst: NodeName | None, path: str | None) -> bool:
         return keys is None or any((src, dst, path) == key for key in keys)
 
-    found = [moment_of(stall) for stall in view.stalls if wanted(stall.src, stall.dst, stall.path)]
-    found += [mark.at for mark in view.marks]
-    found += [utc(burst.started) for burst in view.bursts if burst.started and wanted(burst.src, burst.dst, burst.path)]
+    found = [
+        Moment(moment_of(stall), f"stall {stall.src or stall.node}→{stall.dst or '*'}, {stall.cause}")
+        for stall in view.stalls
+        if wanted(stall.src, stall.dst, stall.path)
+    ]
+    found += [Moment(mark.at, f"mark: {mark.text}") for mark in view.marks]
+    for burst in view.bursts:
+        if burst.started and wanted(burst.src, burst.dst, burst.path):
+            found.append(Moment(utc(burst.started), f"burst {burst.id} {burst.src}→{burst.dst} {burst.path}"))
     nodes = None if keys is None else {node for key in keys for node in key[:2]}
     for finding in view.findings:
         of_node = finding.node is not None and (nodes is None or finding.node in nodes)
         if of_node or wanted(finding.src, finding.dst, finding.path):
-            found.append(utc(finding.since))
+            about = finding.node or f"{finding.src or '*'}→{finding.dst or '*'}"
+            found.append(Moment(utc(finding.since), f"{finding.code} {about}"))
     return sorted(found)
 
 
-def neighbour(times: list[float], at: float, direction: int) -> float | None:
-    """The next of ``times`` in that direction; None if there is none."""
-    beyond = [time for time in times if (time - at) * direction > _SAME_S]
+def neighbour(found: Sequence[Moment], at: float, direction: int) -> Moment | None:
+    """The next of them in that direction; None if there is none."""
+    beyond = [one for one in found if (one.at - at) * direction > _SAME_S]
     return (min(beyond) if direction > 0 else max(beyond)) if beyond else None
 
 

@@ -158,7 +158,7 @@ def jumps(*presses: tuple[str, int | None]):
     """After each key the moment of that place among all that can be jumped to; None: now."""
 
     async def check(run) -> None:
-        times = moments(run.app.scene().view, None)
+        times = [one.at for one in moments(run.app.scene().view, None)]
         assert len(times) == 4
         for name, place in presses:
             await run.press(name)

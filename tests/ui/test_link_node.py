@@ -188,3 +188,15 @@ async def test_the_mouse_opens_a_link_and_picks_a_moment(ticks, grid_of) -> None
         await pilot.click("#charts", offset=(2, 3))
         await pilot.pause()
         assert "AS OF 14:31:4" in grid_of(app)[0], "beside the axis is no moment"
+
+
+async def test_a_jump_says_to_what(ticks, seen) -> None:
+    app = MeshtopApp(ScriptedSource(scripted_view(44)), ticks=ticks)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("[", "[")
+        await pilot.pause()
+        text = "\n".join(seen(app))
+    assert "stall b→*, undetermined" in text
+    assert "rto-no-ack" not in text.split("Log")[0], "what the jump before led to is no longer said"
+    assert "-15s" in text
+    assert "now" not in text.split("Stalls")[1].split("Nodes")[0], "the strips end then"

@@ -13,6 +13,7 @@ from meshtop.ui.theme import Palette
 from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets import strips
 from meshtop.ui.widgets.canvas import Canvas, panel
+from meshtop.ui.widgets.header import clock_text
 from meshtop.ui.widgets.link_panel import Pair
 from meshtop.units import format_age
 
@@ -30,7 +31,8 @@ class StallsPanel(Canvas):
         with_path = len(scene.paths) > 1
         who = scene.pair_width(17) + (1 + _PATH if with_path else 0)
         cells = max(min(inner - who - 3 - _SUMMARY, LONGEST_STRIP), 0)
-        body = [strips.axis(Line().gap(who + 2), cells, palette)]
+        end = clock_text(scene.now_s) if scene.view.past else "now"
+        body = [strips.axis(Line().gap(who + 2), cells, palette, end)]
         room = rows - (2 if rows >= _LEAST_MARK_ROWS else 1)
         keys, more = _rows(scene, pair, room)
         for key in keys:

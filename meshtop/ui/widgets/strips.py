@@ -57,13 +57,13 @@ def legend(glyphs: Glyphs, palette: Palette) -> Line:
     return line
 
 
-def axis(line: Line, width: int, palette: Palette) -> Line:
-    """``-30s`` where the second of thirty seconds ago stands, and ``now`` at the right."""
+def axis(line: Line, width: int, palette: Palette, end: str = "now") -> Line:
+    """``-30s`` where the second of thirty seconds before ``end`` stands, and that at the right."""
     step = 15 if width < 100 else 30
     start = line.width
     for back in range(width // step * step, 0, -step):
         label = f"-{back}s"
         column = start + width - 1 - back
-        if column >= line.width:
+        if column >= line.width and column + len(label) < start + width - len(end):
             line.to(column).add(label, palette.dim)
-    return line.to(start + width - 3).add("now", palette.dim)
+    return line.to(start + width - len(end)).add(end, palette.dim)
