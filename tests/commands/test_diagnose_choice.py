@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from meshtop.commands import finding_text
-from meshtop.commands.diagnose_run import Pair, chosen
+from meshtop.commands.diagnose_run import Pair, chosen, not_taken_back
 from meshtop.engine.experiments import CHEAP, KINDS
 from meshtop.engine.snapshot import Evidence, FindingView
 from meshtop.model import ExperimentRecord
@@ -96,3 +96,13 @@ def test_experiments_in_words() -> None:
         reason="iperf3 is not installed on a", cure="install it",
     )  # fmt: skip
     assert finding_text.experiment(record) == "  failed: iperf3 is not installed on a; install it"
+
+
+def test_what_looked_alike_and_was_less_likely_does_not_stand() -> None:
+    policer, doubted = finding("policer", confidence=0.88), finding("loss", confidence=0.65)
+    elsewhere = finding("loss", confidence=0.65, dst="b")
+    assert not_taken_back([doubted, elsewhere], [policer]) == [elsewhere]
+    assert not_taken_back([finding("policer", confidence=0.65)], [policer]) == []
+    assert not_taken_back([doubted], []) == [doubted]  # nothing else explains it
+    comparison = finding("overlay-only", confidence=0.9)
+    assert not_taken_back([doubted], [comparison]) == [doubted]
