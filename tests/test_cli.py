@@ -14,21 +14,9 @@ import psutil
 import pytest
 
 import meshtop
+from tests.meshes import HERE, UNREACHABLE
 
-UNREACHABLE = """
-[mesh]
-name = "nowhere"
-[paths.p]
-kind = "underlay"
-[nodes.a]
-ssh = "127.0.0.2:9"
-address = { p = "127.0.0.2" }
-[nodes.b]
-ssh = "127.0.0.3:9"
-address = { p = "127.0.0.3" }
-"""
 BROKEN = UNREACHABLE.replace('kind = "underlay"', 'kind = "underley"').replace("[mesh]", "[mesh]\nup = 1")
-HERE = UNREACHABLE.replace('"127.0.0.2:9"', '"local"')
 
 
 def meshtop_run(*arguments: str, cwd: Path | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:

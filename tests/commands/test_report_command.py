@@ -13,17 +13,8 @@ import click
 import pytest
 
 from meshtop.commands.replay import moment
+from tests.meshes import HERE
 
-HERE = """
-[paths.p]
-kind = "underlay"
-[nodes.a]
-ssh = "local"
-address = { p = "127.0.0.2" }
-[nodes.b]
-ssh = "127.0.0.2:9"
-address = { p = "127.0.0.3" }
-"""
 RECORDING = Path(str(files("meshtop.lab"))) / "recordings" / "miku.mtr"
 
 
@@ -100,7 +91,7 @@ def test_times_within_a_recording(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "25:00", "12:00", "+2h", "2024-05-02T14:40:00Z"])
 def test_times_that_are_none_or_outside(text: str) -> None:
-    with pytest.raises(click.UsageError, match="is no time|is outside of the recording"):
+    with pytest.raises(click.UsageError, match=r"is no time|is outside of the recording"):
         moment(text, BEGAN, BEGAN + 3600)
 
 

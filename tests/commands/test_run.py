@@ -14,25 +14,13 @@ import pytest
 
 from meshtop.commands.run import exit_code
 from meshtop.commands.run_pty import PtyCommand
-
-MESH = """
-[mesh]
-name = "nowhere"
-[paths.p]
-kind = "underlay"
-[nodes.a]
-ssh = "127.0.0.2:9"
-address = { p = "127.0.0.2" }
-[nodes.b]
-ssh = "127.0.0.3:9"
-address = { p = "127.0.0.3" }
-"""
+from tests.meshes import UNREACHABLE
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> str:
     file = tmp_path / "meshtop.toml"
-    file.write_text(MESH)
+    file.write_text(UNREACHABLE)
     return str(file)
 
 
