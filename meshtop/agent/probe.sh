@@ -25,6 +25,7 @@ top=$$
 main=
 ticker=
 keeper=
+ping=
 
 die() {
   [ "$own" ] && kill -9 0
@@ -110,14 +111,28 @@ start_ticker() {
   printf '\001C ticker %s\n' $ticker
 }
 
+# By which name to call $1, as $tool. A shell of BusyBox takes its own tools for those that are installed, unless these are
+# called by their whole names: its ping is woken by every ICMP packet of the node, its tc counts nothing.
+locate() {
+  tool=
+  IFS=:
+  for place in $PATH; do
+    [ -z "$tool" ] && [ -f "$place/$1" ] && [ -x "$place/$1" ] && tool=$place/$1
+  done
+  unset IFS
+  [ "$tool" ] && return
+  command -v "$1" >/dev/null && tool=$1
+}
+
 learn_ping() {
   ping_flags=
   ping_fractions=
   ping_known=
-  command -v ping >/dev/null || return
+  locate ping || return
+  ping=$tool
   ping_known=1
   ping_first=0 # the number of its first probe; its own header comes with the first answer only
-  case $(ping -V 2>&1) in
+  case $("$ping" -V 2>&1) in
     *iputils*)
       ping_flags='-n -D'
       ping_fractions=1
@@ -126,14 +141,16 @@ learn_ping() {
   esac
 }
 
-# $1 number, $2 target, $3 payload, $4 interval, $5 delay. Its lines go out tagged with the number.
+# $1 number, $2 target, $3 payload, $4 interval, $5 delay. Its lines go out tagged with the number. It ends by itself after
+# ping_life, by a count: with a deadline (-w) the first ICMP error that a router sends would end iputils' ping.
 run_ping() {
   in_seconds "$4" $ping_fractions
+  count=$((ping_life * 100 / $4 + 1))
   {
     [ "$5" -gt 0 ] && (snooze "$5")
     own_pid
     printf '#run %s %s %s\n' "$pid" "$seconds" $ping_first
-    exec ping $ping_flags -i $seconds -s "$3" -w $ping_life "$2"
+    exec "$ping" $ping_flags -i $seconds -s "$3" -c $count "$2"
   } 2>&1 </dev/null | {
     own_pid
     printf '\001P %s #tag %s\n' "$1" "$pid"
@@ -195,7 +212,7 @@ note_what_it_is() {
   note uid "$(id -u)"
   note ss "$(said_by ss -V)"
   note iperf3 "$(said_by iperf3 --version)"
-  note ping "$(said_by ping -V)"
+  note ping "$(said_by "$ping" -V)"
   note ssh "$SSH_CONNECTION"
   [ "$MT_SERVICES" ] && [ "$ss_flags" ] && note listening "$(listened_on)"
   command -v ip >/dev/null && note addresses "$(ip -o addr | head -n 100 | while read -r _ interface family address _; do
@@ -206,17 +223,10 @@ note_what_it_is() {
 }
 
 # Queue disciplines with their counts: one on a device always, one below another only where it has dropped, as what is
-# dropped below is counted above, too. Behind a "!" why there are none. BusyBox takes its own tc, which counts nothing,
-# for the real one, unless that is called by its whole name.
+# dropped below is counted above, too. Behind a "!" why there are none.
 qdiscs() {
-  tc=
-  IFS=:
-  for place in $PATH; do
-    [ -z "$tc" ] && [ -x "$place/tc" ] && tc=$place/tc
-  done
-  unset IFS
-  [ "$tc" ] || { printf '! tc: not found'; return; }
-  "$tc" -s qdisc show </dev/null | $awk '
+  locate tc || { printf '! tc: not found'; return; }
+  "$tool" -s qdisc show </dev/null | $awk '
     function told(name) {
       if (name != "" && counts != "" && (top || dropped) && length(all) < 3000) all = all " " name counts rate
     }

@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +94,8 @@ def write_files(folder: Path) -> None:
     (folder / "known_hosts").write_text(known)
     (folder / "meshtop.toml").write_text(
         '[ssh]\nconfig = "ssh_config"\nknown_hosts = "known_hosts"\n'
-        f'[probe]\nping_full = "1s"\n[paths.six]\nkind = "underlay"\n[paths.four]\nkind = "underlay"\n{nodes}'
+        '[probe]\nping = "0.5s"\nping_full = "1s"\n[thresholds]\ndown_after = "2s"\n'
+        f'[paths.six]\nkind = "underlay"\n[paths.four]\nkind = "underlay"\n{nodes}'
     )
 
 
@@ -180,6 +182,28 @@ def test_bursts(mesh: Six) -> None:
     assert (here["path"], here["state"]) == ("six", "done")
     assert here["received_bytes"] > 100_000
     assert here["bystanders"] == [], "SSH from this machine to b is not counted"
+
+
+def test_pings_outlive_what_a_router_says(mesh: Six) -> None:
+    """The first ICMP error would end a ping that has a deadline, and the link would go unwatched for a while."""
+    command = ["ip", "netns", "exec", OPERATOR, MESHTOP, "-c", str(mesh.config), "stream", "--interval", "200ms"]
+    route = ["ip", "-n", OPERATOR, "route", "{}", f"{six('b', '').removesuffix('::')}::/64", "dev", "line-b"]
+    with subprocess.Popen([*command, "--for", "30s"], stdout=subprocess.PIPE, text=True) as stream:
+        assert stream.stdout is not None
+        events = (json.loads(line) for line in stream.stdout)
+        there = (
+            each for each in events if [each.get(name) for name in ("type", "src", "path")] == ["link", "a", "six"]
+        )
+        assert any(each["rtt_ms"] is not None for each in there)
+        run([word.format("del") for word in route])
+        try:
+            assert any(each["state"] == "down" for each in there)
+        finally:
+            run([word.format("add") for word in route])
+        healed = datetime.now(UTC)
+        back = next(each for each in there if each["rtt_ms"] is not None)
+        assert (datetime.fromisoformat(back["at"]) - healed).total_seconds() < 3
+        stream.terminate()
 
 
 def set_mtu_of_b(mtu: int) -> None:
