@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
@@ -11,6 +12,7 @@ from textual.strip import Strip
 from meshtop.engine.snapshot import FindingView
 from meshtop.model import LinkKey
 from meshtop.ui import keys
+from meshtop.ui.keys import Hint
 from meshtop.ui.scene import Scene
 from meshtop.ui.screens.bursts import HEADINGS, MOST_SCROLLED, beside
 from meshtop.ui.screens.framed import FramedScreen
@@ -31,6 +33,17 @@ class DiagnosisScreen(FramedScreen):
         self._selected: str | None = None
         self._shown: list[str] = []
         self._first = 0  # of what is said of the selected one
+
+    def hints(self, scene: Scene) -> tuple[Hint, ...]:
+        """The digits of those experiments alone that the selected finding has."""
+        chosen, table = self._chosen(listed(scene)), self.meshtop.key_table
+        count = len(chosen.experiments) if chosen is not None and not scene.view.replay else 0
+        digits = keys.joined([keys.written(f"experiment.{number}", table) for number in range(1, count + 1)])
+        return tuple(
+            replace(hint, signs=digits) if hint.label == "experiment" else hint
+            for hint in super().hints(scene)
+            if digits or hint.label != "experiment"
+        )
 
     def show_body(self, scene: Scene, width: int, height: int) -> None:
         self.query_one("#lines", Canvas).show(self._body(scene, width, height))

@@ -21,7 +21,7 @@ from meshtop.ui.scene import NODE_WORDS, RANK, TROUBLE, WORDS, Scene, ShownLink,
 from meshtop.ui.theme import Palette
 from meshtop.ui.timecursor import utc
 from meshtop.ui.widgets.canvas import Canvas, panel
-from meshtop.units import format_age, format_ms, format_pct, format_rate
+from meshtop.units import format_ms, format_pct, format_rate
 
 RECOVERED_S = 60.0  # so long it is worth a line that something is over
 # Fewer than three say little about what they share.
@@ -195,7 +195,7 @@ class _Entries:
         line.add(glyphs.fit(finding.code, _CODE).rstrip(), style).gap()
         line.add(glyphs.fit(f"{100 * finding.confidence:.0f}%", max(self.width - line.width - 1, 0)).rstrip(),
                  palette.dim)  # fmt: skip
-        age = format_age(max(self.scene.now_s - utc(finding.since), 0.0))
+        age = age_words(max(self.scene.now_s - utc(finding.since), 0.0))
         if line.width + len(age) + 2 <= self.width:
             line.to(self.width - 1 - len(age)).add(age, palette.dim)
         return _Entry(line, finding.summary.partition(": ")[2] or finding.summary, pair=_pair(finding))
