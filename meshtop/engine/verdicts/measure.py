@@ -128,6 +128,8 @@ def _tcp(signals: LinkSignals, group: Group, now: float, missing: Sequence[str])
     _goodput(signals, cells, now)
     _limits(signals, cells, counts)
     signals.new_loss = _is_new_loss(signals, _by_second(group.since(now - LONGEST_S), now))
+    if signals.new_loss:
+        signals.young_dsack_share = signals.dsack_share
     if signals.retrans and _is_held_by_path(signals):
         if (signals.retrans_pct or 0.0) >= _HEAVY_PCT:
             signals.heavy_spread = signals.goodput_spread

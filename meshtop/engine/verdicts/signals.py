@@ -50,6 +50,7 @@ class LinkSignals:
         None  # variance of retransmissions by the second over what chance would have: 1 is chance
     )
     new_loss: bool = False  # too young to tell loss by chance from loss above a rate
+    young_dsack_share: float | None = None  # dsack_share, where that is so: duplicates are reported later than lost
     doubted: bool = False  # two causes look alike on all that is known
     idle_ack_s: float | None = None  # since anything was acknowledged, while data waits
     busy_share: float | None = None  # of the time of the flows that were there

@@ -6,6 +6,7 @@ from meshtop import units
 from meshtop.engine.verdicts.signals import ENOUGH_SEGS, LinkSignals
 from meshtop.engine.verdicts.weigh import Severity, ago
 
+_MIXED = 0.1  # of what is sent again was needless: some of it only came late
 _UNTRIED_S = 30.0  # who waits longer than that for its next try says little of now
 
 
@@ -27,6 +28,8 @@ def say_loss(s: LinkSignals) -> str:
     lost = f"{_pair(s)}: {_pct(s.retrans_pct)} of segments are lost"
     if s.doubted or s.new_loss:
         return f"{lost}, by chance or by a policer: not told apart yet"
+    if (s.dsack_share or 0.0) >= _MIXED:
+        return f"{lost} or overtaken on the way: {_pct(100 * (s.dsack_share or 0.0))} of what is sent again is needless"
     return f"{lost} on the way, and no queue grows"
 
 

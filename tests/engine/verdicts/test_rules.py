@@ -66,7 +66,17 @@ def test_a_contradiction_is_listed_and_costs(link: Callable[..., LinkSignals]) -
     doubted = found(link(**LOSSY | {"steady_share": 0.3}))["loss"]
     assert doubted.confidence < plain.confidence - 0.05
     assert [(each.what, each.value) for each in doubted.against] == [("seconds with retransmissions", 0.3)]
-    assert "loss" not in found(link(**LOSSY | {"dsack_share": 0.2}))  # duplicates that the receiver reports weigh more
+
+
+def test_where_some_was_lost_and_some_came_late_that_is_said_less_surely(link: Callable[..., LinkSignals]) -> None:
+    """DSACK between a tenth and a half of what is sent again is mixed (RFC 3708)."""
+    mixed = link(**LOSSY | {"dsack_share": 0.2})
+    told = found(mixed)["loss"]
+    assert OPENS_AT <= told.confidence < 0.7
+    assert "needless by DSACK" in {each.what for each in told.against}
+    assert "20% of what is sent again is needless" in told.rule.summary(mixed)
+    assert "loss" not in found(link(**LOSSY | {"dsack_share": 0.2}, new_loss=True, young_dsack_share=0.2))
+    assert "loss" not in found(link(**LOSSY | {"dsack_share": 0.4}))
 
 
 def test_nothing_is_certain(link: Callable[..., LinkSignals]) -> None:
