@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from meshtop import units
-from meshtop.cli import Settings, common, offered, record_option
+from meshtop.commands.options import Settings, common, offered, record_option
 
 
 class Size(click.ParamType[int]):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from meshtop.cli import Duration, Settings, common, offered
+from meshtop.commands.options import Duration, Settings, common, offered
 
 
 @click.command()

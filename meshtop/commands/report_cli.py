@@ -7,14 +7,13 @@ from typing import Any
 
 import click
 
-from meshtop.cli import Duration, Settings, common, from_option
+from meshtop.commands.options import FILE, Duration, Settings, common, from_option
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
-_file = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(context_settings=CONTEXT)
-@click.argument("file", type=_file)
+@click.argument("file", type=FILE)
 @click.option("--speed", type=float, default=1.0, show_default=True, metavar="N", help="0.25 to 64 times as fast.")
 @click.option(
     "--at", metavar="TIME", help="Begin there: 14:32:07 or 2024-05-01T14:32:07Z (UTC), +5m, or -90s from the end."
@@ -50,7 +49,7 @@ def replay(earlier: Settings, /, file: Path, speed: float, at: str | None, **giv
 @click.option(
     "--until", metavar="TIME", help="The end of the window, in the forms of `replay --at`; else the recording's."
 )
-@click.option("--against", type=_file, metavar="FILE",
+@click.option("--against", type=FILE, metavar="FILE",
               help="Another recording beside it: --from is before, this is after.")  # fmt: skip
 @click.option("--against-until", metavar="TIME", help="The end of the window in that one.")
 @click.option("--title", metavar="TEXT", help="What it is called; else the findings.")

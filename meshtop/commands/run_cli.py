@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from meshtop.cli import Settings, common, record_option
+from meshtop.commands.options import Settings, common, record_option
 
 
 @click.command(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from meshtop.cli import Settings, common, offered
+from meshtop.commands.options import Settings, common, offered
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
