@@ -30,6 +30,7 @@ _FEWEST_AGAIN = 3
 # hypervisor gives to others.
 FULL_PCT, _FULL_CORE_PCT, _STOLEN_PCT = 95.0, 90.0, 25.0
 _IDLE_CORE_PCT = 50.0
+_ALL_CORES = "CPU, all cores"
 _FEWEST_PEERS = 2
 _ENOUGH_SAMPLES = 0.7
 _SKEW_INFO_S, _SKEW_WARNING_S = 1.0, 5.0
@@ -264,7 +265,7 @@ def _of_cpu(cpu: HostCpu) -> tuple[list[Evidence], list[Evidence]]:
     found = [
         Evidence(what=what, value=value, expected=f"< {limit:g} %")
         for what, value, limit in (
-            ("CPU, all cores", cpu.cpu_pct, FULL_PCT),
+            (_ALL_CORES, cpu.cpu_pct, FULL_PCT),
             ("softirq of the busiest core", cpu.busiest_core_softirq_pct, _FULL_CORE_PCT),
             ("steal", cpu.steal_pct, _STOLEN_PCT),
         )
@@ -276,8 +277,9 @@ def _of_cpu(cpu: HostCpu) -> tuple[list[Evidence], list[Evidence]]:
 
 
 def full_cpu(name: NodeName, record: NodeRecord, candidates: Iterable[Candidate]) -> Iterator[OfHost]:
-    """A full CPU is no trouble by itself; where several links are held up at that node, by it as a sender or as a
-    receiver, it is what they have in common."""
+    """A full CPU is no trouble by itself, and of two slow receivers on it each may be slow for its own reasons. Where
+    several links are held up at that node and its time is stolen, a core is full of packets, or our own samples do not
+    come as they should, it is what they have in common."""
     cpu = record.cpu
     for_it = _of_cpu(cpu)[0] if cpu is not None else []
     if not for_it:
@@ -290,6 +292,8 @@ def full_cpu(name: NodeName, record: NodeRecord, candidates: Iterable[Candidate]
     told, due = _samples(record)
     if told < _ENOUGH_SAMPLES * due:
         evidence.append(Evidence(what="samples in ten seconds", value=told, expected=f"{due:.0f}"))
+    elif all(each.what == _ALL_CORES for each in for_it):
+        return
     severity: Severity = "warning" if any(each.severity != "info" for each in held) else "info"
     candidate = Candidate(
         subject=Subject("node-wide", node=name),

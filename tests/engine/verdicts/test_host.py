@@ -28,13 +28,17 @@ def queue(kind: str, dropped: int, sent: int = 0, device: str = "eth0", parent: 
 def told(build: SimpleNamespace) -> Callable[..., NodeRecord]:
     """A node that told of these qdiscs at its start and ten seconds later."""
 
-    def made(before: tuple[Qdisc, ...], after: tuple[Qdisc, ...], cpu: HostCpu | None = None) -> NodeRecord:
+    def made(
+        before: tuple[Qdisc, ...], after: tuple[Qdisc, ...], cpu: HostCpu | None = None, *, gaps: bool = True
+    ) -> NodeRecord:
         mesh = build.mesh()
         record = NodeRecord(mesh, mesh.nodes[-1], OwnConnections(), StallBook(), {})
         probe = build.Probe()
         for uptime_s, qdiscs in ((1000.0, before), (1010.0, after)):
             info = NodeInfo(kernel="6.1.0", host=cpu, qdiscs=qdiscs, qdiscs_at_s=uptime_s, qdisc_problem="")
             record.receive(probe.tell(uptime_s, build.full(), info=info))
+            for after_s in range(1, 10) if uptime_s == 1000.0 and not gaps else ():
+                record.receive(probe.tell(uptime_s + after_s, build.full()))
         return record
 
     return made
@@ -110,6 +114,16 @@ def test_links_that_wait_for_one_cpu_are_one_finding(told: Callable) -> None:
 )
 def test_a_full_cpu_alone_is_no_trouble(told: Callable, candidates: list[Candidate]) -> None:
     assert list(full_cpu("e", told((), (), BUSY), candidates)) == []
+
+
+def test_a_cpu_that_is_full_of_what_gives_way_explains_nothing(told: Callable) -> None:
+    """Our samples come as they should, so whoever waits there does not wait for the CPU."""
+    waiting = [held_up("receiver-limited", "a", "e"), held_up("receiver-limited", "c", "e")]
+    assert list(full_cpu("e", told((), (), BUSY, gaps=False), waiting)) == []
+    for hard in ({"steal_pct": 30.0}, {"busiest_core_softirq_pct": 97.0}):
+        cpu = HostCpu(at_s=1009.0, cores=4, cpu_pct=60.0, **hard)
+        (found,) = full_cpu("e", told((), (), cpu, gaps=False), waiting)
+        assert found.told == {each.subject for each in waiting}
 
 
 def test_what_is_info_stays_info(told: Callable) -> None:

@@ -65,9 +65,22 @@ def test_it_is_not_found_where_something_else_is(case: Case, replay: Callable) -
     assert case.code not in {code for code, _ in replay(case.not_in).codes(above_info=False)}
 
 
-@pytest.mark.parametrize("name", ["healthy", "app-limited", "full-lines", "full-lines-bbr", "detour", "long-way"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "healthy",
+        "app-limited",
+        "full-lines",
+        "full-lines-bbr",
+        "detour",
+        "long-way",
+        "healthy-busy",
+        "app-limited-busy",
+    ],
+)
 def test_what_is_well_is_left_alone(name: str, replay: Callable) -> None:
-    """Paced flows, applications that rest, lines that copies fill, ways that are long or become longer: no trouble."""
+    """Paced flows, applications that rest, lines that copies fill, ways that are long or become longer, nodes whose
+    CPUs are full: no trouble."""
     assert replay(name).codes() == set()
 
 
