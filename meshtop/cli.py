@@ -32,6 +32,10 @@ from meshtop.config import ConfigErrors
 _FOR_AT_MOST_S = 366 * 86_400.0
 
 
+class ReaderGone(Exception):
+    """Whoever reads our standard output has seen enough."""
+
+
 class LazyGroup(click.Group):
     """Commands of which the module is read only when they are run or listed."""
 
@@ -45,6 +49,12 @@ class LazyGroup(click.Group):
         "replay": "meshtop.commands.report_cli:replay",
         "report": "meshtop.commands.report_cli:report",
     }
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error  # click would make an exit code of 1 of it
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self.elsewhere])
@@ -317,7 +327,7 @@ def _run() -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
+    except ReaderGone:
         # Python would complain once more when it flushes at its end.
         sys.stdout = None
         return 0

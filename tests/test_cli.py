@@ -200,6 +200,19 @@ def test_signals_end_a_stream_after_clean_up(number: signal.Signals, tmp_path: P
     ] == []
 
 
+def test_a_pipe_without_a_reader_is_no_failure() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-u", "-m", "meshtop.cli", "lab", "scenario", "--list"],
+            stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE, check=False, timeout=60,
+        )  # fmt: skip
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.node
 def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     file = tmp_path / "meshtop.toml"

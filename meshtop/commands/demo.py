@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import sys
@@ -149,11 +150,11 @@ def _tables(for_s: float | None) -> FrontEnd:
     async def tables(monitor: Monitor | Replay, mesh: Mesh) -> int:
         await monitor.settled()
         click.echo(f"{monitor.notice}\n")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(for_s):
-                while True:
-                    await asyncio.sleep(TABLE_S)
-                    click.echo(plain.table(monitor.snapshot(), mesh) + "\n")
+        left_s = math.inf if for_s is None else for_s
+        while left_s > 0:
+            await asyncio.sleep(min(TABLE_S, left_s))
+            left_s -= TABLE_S
+            click.echo(plain.table(monitor.snapshot(), mesh) + "\n")
         return FINE
 
     return tables
