@@ -33,12 +33,13 @@ from meshtop.collect.playback import Known, Replay
 from meshtop.collect.scan import LENGTH, Told
 from meshtop.engine.past import packed, unpacked
 from meshtop.engine.timeseries import rfc3339
-from meshtop.model import LogLine, Mark, Playback, SessionChanged
+from meshtop.model import LogLine, Mark, SessionChanged
 from meshtop.parse.errors import ParseError
 from meshtop.parse.framing import END, split_frame
 from meshtop.parse.rows import Rows
 from meshtop.recording import FrameRecord, Glance, Record, RecordingReader, RecordingWriter, TickRecord
 from meshtop.recording.recent import is_key
+from meshtop.requests import Playback
 
 HOUR_S = 3600.0
 LIVE_S = 150.0

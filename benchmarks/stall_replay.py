@@ -19,8 +19,9 @@ from meshtop.engine.causes import Surroundings, judge
 from meshtop.engine.engine import Engine
 from meshtop.engine.snapshot import StallEvent
 from meshtop.engine.stalls import Stall, StallDetector
-from meshtop.model import EngineEvent, Frame, FrameReceived, Mesh, NodeInfo, SocketChanges, SocketId, SocketReading
+from meshtop.model import EngineEvent, FrameReceived, Mesh
 from meshtop.parse.ss_fields import supported_fields
+from meshtop.readings import Frame, NodeInfo, SocketChanges, SocketId, SocketReading
 from meshtop.recording import RecordingReader, TickRecord
 
 Recorded = EngineEvent | TickRecord

@@ -27,22 +27,25 @@ from meshtop.engine.engine import Engine
 from meshtop.engine.experiments import ExperimentPlan
 from meshtop.engine.snapshot import FlowView, Snapshot, StreamEvent, TrailPoint, View
 from meshtop.model import (
-    AbortBurst,
-    AbortExperiment,
-    AddMark,
     BaselinesForgotten,
     BurstTold,
-    ClearBursts,
-    Command,
     EngineEvent,
     IntervalAsked,
     LinkKey,
     LogLine,
     LookTaken,
-    MakeReport,
     Mark,
     Mesh,
     NodeName,
+)
+from meshtop.recording.tape import Tape
+from meshtop.requests import (
+    AbortBurst,
+    AbortExperiment,
+    AddMark,
+    ClearBursts,
+    Command,
+    MakeReport,
     ResetBaselines,
     RunExperiment,
     SetInterval,
@@ -50,7 +53,6 @@ from meshtop.model import (
     StartRecording,
     StopRecording,
 )
-from meshtop.recording.tape import Tape
 from meshtop.transport.base import Session
 
 _log = logging.getLogger(__name__)

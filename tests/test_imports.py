@@ -16,40 +16,43 @@ import meshtop
 ROOT = Path(meshtop.__file__).parent
 FILES = sorted(file for file in ROOT.rglob("*.py"))
 
+MODEL = {"model", "readings", "requests"}
 # room → what else of meshtop it may import, and which packages beside the standard library.
 # A room is a folder or a single module; the first name that fits a module is its room.
 RULES: dict[str, tuple[set[str], set[str]]] = {
     "__init__": (set(), set()),
     "value": (set(), {"msgspec"}),
     "burst": ({"value"}, {"msgspec"}),
-    "model": ({"value", "burst"}, {"msgspec"}),
+    "readings": ({"value"}, {"msgspec"}),
+    "model": ({"value", "burst", "readings"}, {"msgspec"}),
+    "requests": ({"value", "burst", "model"}, {"msgspec"}),
     "units": (set(), set()),
-    "parse": ({"parse", "model", "units"}, {"msgspec"}),
+    "parse": ({"parse", *MODEL, "units"}, {"msgspec"}),
     # what an absent field of a socket means is the parser's knowledge, and a table
-    "engine": ({"engine", "parse.ss_fields", "model", "burst", "units"}, {"msgspec"}),
-    "agent": ({"agent", "model", "units"}, {"msgspec"}),
-    "setup": ({"setup", "parse", "model", "units", "agent.probe"}, {"msgspec"}),
-    "transport": ({"transport", "model", "parse.text"}, {"msgspec", "asyncssh", "psutil"}),
+    "engine": ({"engine", "parse.ss_fields", *MODEL, "burst", "units"}, {"msgspec"}),
+    "agent": ({"agent", *MODEL, "units"}, {"msgspec"}),
+    "setup": ({"setup", "parse", *MODEL, "units", "agent.probe"}, {"msgspec"}),
+    "transport": ({"transport", *MODEL, "parse.text"}, {"msgspec", "asyncssh", "psutil"}),
     "collect": (
-        {"collect", "transport", "parse", "engine", "agent", "setup", "recording", "model", "burst", "units"},
+        {"collect", "transport", "parse", "engine", "agent", "setup", "recording", *MODEL, "burst", "units"},
         {"msgspec", "icmplib", "psutil", "iperf3"},
     ),
-    "recording": ({"recording", "model", "units", "engine.snapshot", "__init__"}, {"msgspec"}),
+    "recording": ({"recording", *MODEL, "units", "engine.snapshot", "__init__"}, {"msgspec"}),
     # pictures and output are the commands'
     "report": (
-        {"report", "collect.fold", "engine", "recording", "parse", "model", "burst", "units", "__init__"},
+        {"report", "collect.fold", "engine", "recording", "parse", *MODEL, "burst", "units", "__init__"},
         {"msgspec"},
     ),
     "toml_lines": (set(), set()),
-    "config_reader": ({"toml_lines", "model"}, set()),
-    "config": ({"config_reader", "toml_lines", "model", "units", "transport.target"}, {"msgspec", "platformdirs"}),
-    "lab": ({"lab", "model", "units", "config", "parse.text", "__init__"}, {"msgspec", "asyncssh", "click"}),
-    "ui": ({"ui", "model", "burst", "units", "engine.snapshot", "__init__"}, {"textual", "rich", "PIL", "pyte"}),
+    "config_reader": ({"toml_lines", *MODEL}, set()),
+    "config": ({"config_reader", "toml_lines", *MODEL, "units", "transport.target"}, {"msgspec", "platformdirs"}),
+    "lab": ({"lab", *MODEL, "units", "config", "parse.text", "__init__"}, {"msgspec", "asyncssh", "click"}),
+    "ui": ({"ui", *MODEL, "burst", "units", "engine.snapshot", "__init__"}, {"textual", "rich", "PIL", "pyte"}),
 }
 # The composition root: it alone may import every room.
 COMPOSITION = ("cli", "commands", "compose", "monitor")
 
-PURE = ("parse", "engine", "setup", "model", "burst", "value", "units")
+PURE = ("parse", "engine", "setup", *MODEL, "burst", "value", "units")
 # What reads a clock, a file, the network or chance has no place in what must give the same for the same input.
 IMPURE = {
     *("asyncio", "glob", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets"),
@@ -165,6 +168,7 @@ def test_the_words_load_nothing_of_the_house(module: str) -> None:
     loaded = loaded_by(f"import {module}")
     assert {name for name in loaded if name.startswith("meshtop.")} <= {
         "meshtop.model",
+        "meshtop.readings",
         "meshtop.units",
         "meshtop.value",
         "meshtop.burst",
@@ -176,7 +180,7 @@ def test_the_pure_rooms_load_no_other(room: str, others: set[str]) -> None:
     modules = ", ".join(f"meshtop.{module_of(file)}" for file in FILES if room_of(module_of(file)) == room)
     loaded = loaded_by(f"import {modules}")
     rooms = {room_of(own(name)) for name in loaded if name.startswith("meshtop.")}
-    assert rooms <= {room, "model", "value", "burst", "units", *others}
+    assert rooms <= {room, *MODEL, "value", "burst", "units", *others}
     assert not loaded & {"asyncio", "socket", "subprocess"}
 
 

@@ -13,27 +13,12 @@ from meshtop.collect.clock import Clock
 from meshtop.commands.running import beside
 from meshtop.engine.past import glance_of
 from meshtop.engine.snapshot import LogEvent, MarkEvent, NodeEvent, StreamEvent
-from meshtop.model import (
-    AddMark,
-    EngineEvent,
-    Frame,
-    FrameReceived,
-    LinkKey,
-    LookTaken,
-    Mesh,
-    Node,
-    NodeInfo,
-    OperatorPing,
-    ResetBaselines,
-    SessionChanged,
-    SetInterval,
-    SocketChanges,
-    SocketId,
-    SocketReading,
-)
+from meshtop.model import EngineEvent, FrameReceived, LinkKey, LookTaken, Mesh, Node, OperatorPing, SessionChanged
 from meshtop.model import Path as Way
 from meshtop.monitor import TICK_S, Collecting, Monitor, Probing, RawTap, Sink
+from meshtop.readings import Frame, NodeInfo, SocketChanges, SocketId, SocketReading
 from meshtop.recording import RecordingReader
+from meshtop.requests import AddMark, ResetBaselines, SetInterval
 
 MESH = Mesh(
     name="two",

@@ -16,7 +16,8 @@ from meshtop.collect.burst_runner import BurstRun, Phase, Sessions
 from meshtop.collect.clock import Clock
 from meshtop.engine import bursts
 from meshtop.engine.timeseries import rfc3339
-from meshtop.model import AbortBurst, BurstTold, ClearBursts, LinkKey, Mesh, NodeName, StartBurst, Value
+from meshtop.model import BurstTold, LinkKey, Mesh, NodeName, Value
+from meshtop.requests import AbortBurst, ClearBursts, StartBurst
 
 _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())

@@ -20,15 +20,8 @@ from meshtop.collect.clock import Clock
 from meshtop.collect.pinged import Answers, Pinger, PingFailed, Series
 from meshtop.engine import experiments
 from meshtop.engine.experiments import BURST_S, FULL_BYTES, PING_EVERY_S, PINGS, SMALL_BYTES, BurstStep, ExperimentPlan
-from meshtop.model import (
-    AbortExperiment,
-    ExperimentKind,
-    ExperimentRecord,
-    ExperimentTold,
-    Mesh,
-    NodeName,
-    RunExperiment,
-)
+from meshtop.model import ExperimentKind, ExperimentRecord, ExperimentTold, Mesh, NodeName
+from meshtop.requests import AbortExperiment, RunExperiment
 from meshtop.transport.base import Session, TransportFault
 
 _log = logging.getLogger(__name__)

@@ -14,9 +14,10 @@ from typing import Protocol
 
 from meshtop.collect.clock import Clock
 from meshtop.collect.timing import Timing
-from meshtop.model import BytesDropped, EngineEvent, Frame, FrameReceived, NodeName
+from meshtop.model import BytesDropped, EngineEvent, FrameReceived, NodeName
 from meshtop.parse.errors import ParseError
 from meshtop.parse.text import clean
+from meshtop.readings import Frame
 from meshtop.transport.base import Channel, Session, TransportFault
 from meshtop.transport.tail import Tail
 

@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import Self
 
 from meshtop.agent.script import COMMAND, script
-from meshtop.model import NodeName, PingReply, Value
+from meshtop.model import NodeName, Value
 from meshtop.parse.errors import ParseError
 from meshtop.parse.ping import parse_ping_line
 from meshtop.parse.text import clean_bytes
+from meshtop.readings import PingReply
 from meshtop.transport.base import Channel, Session
 
 _MARK = b"#mt "

@@ -35,8 +35,9 @@ from meshtop.engine.snapshot import (
     TrailPoint,
     View,
 )
-from meshtop.model import AddMark, Command, LinkKey, MakeReport, Mark, NodeName, Playback, RunExperiment
+from meshtop.model import LinkKey, Mark, NodeName
 from meshtop.recording import RecordingReader
+from meshtop.requests import AddMark, Command, MakeReport, Playback, RunExperiment
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _STEP_S = 0.1

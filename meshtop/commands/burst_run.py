@@ -21,8 +21,9 @@ from meshtop.config import MeshConfig
 from meshtop.engine import bursts
 from meshtop.engine.burst_compare import Comparison, compare
 from meshtop.engine.snapshot import BurstEvent, LogEvent, StreamEvent
-from meshtop.model import StartBurst, Value
+from meshtop.model import Value
 from meshtop.monitor import Monitor
+from meshtop.requests import StartBurst
 
 WRONG = 2
 BOTH = "both"

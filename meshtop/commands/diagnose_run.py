@@ -16,8 +16,9 @@ from meshtop.commands.running import FINE, FOUND_FAILURE, NO_NODE, beside
 from meshtop.config import MeshConfig
 from meshtop.engine.experiments import CHEAP, ExperimentPlan
 from meshtop.engine.snapshot import FindingEvent, FindingView, StreamEvent
-from meshtop.model import ExperimentKind, ExperimentRecord, NodeName, PathName, RunExperiment, Value
+from meshtop.model import ExperimentKind, ExperimentRecord, NodeName, PathName, Value
 from meshtop.monitor import Monitor
+from meshtop.requests import RunExperiment
 
 SCHEMA = "meshtop.diagnosis/1"
 WRONG = 2

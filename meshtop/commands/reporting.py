@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from meshtop.engine.snapshot import ReportView
-from meshtop.model import MakeReport
 from meshtop.recording import SUFFIX
+from meshtop.requests import MakeReport
 
 
 class Reporting:

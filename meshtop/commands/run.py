@@ -27,9 +27,10 @@ from meshtop.commands.running import INTERRUPTED
 from meshtop.commands.screen import LEAVE_S, Look
 from meshtop.config import MeshConfig
 from meshtop.engine.runs import RunLedger, RunSummary
-from meshtop.model import AddMark, Value
+from meshtop.model import Value
 from meshtop.monitor import Monitor
 from meshtop.parse.text import clean
+from meshtop.requests import AddMark
 
 SETTLE_S = 12.0  # connecting to the nodes; a command is not held up longer by one that is not to be reached
 SAMPLE_S = 1.0

@@ -10,7 +10,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from meshtop.model import LinkKey, Mesh, Node, NodeName, PathName, SocketId
+from meshtop.model import LinkKey, Mesh, Node, NodeName, PathName
+from meshtop.readings import SocketId
 
 
 class Place(NamedTuple):

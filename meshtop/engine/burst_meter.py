@@ -15,7 +15,8 @@ from meshtop.burst import Load, NodeLoad
 from meshtop.engine.attribution import Attribution, Services
 from meshtop.engine.flows import WITHOUT_INFO
 from meshtop.engine.stalls import is_pending
-from meshtop.model import LinkKey, NodeName, SocketChanges, SocketId, SocketReading
+from meshtop.model import LinkKey, NodeName
+from meshtop.readings import SocketChanges, SocketId, SocketReading
 
 KEPT_S = 15.0  # so that the ten seconds before a burst are there when it begins
 LOAD_S = 5.0  # what a line carries "now": long enough for a sample a second, short enough to be now

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from meshtop.burst import BurstRecord
 from meshtop.engine.attribution import canonical
-from meshtop.model import NodeName, SocketId
+from meshtop.model import NodeName
+from meshtop.readings import SocketId
 
 Flow = tuple[NodeName, SocketId]
 

@@ -32,7 +32,8 @@ from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import BurstEvent
 from meshtop.engine.stallbook import StallBook, StallRecord
 from meshtop.engine.timeseries import median, rfc3339, utc_seconds
-from meshtop.model import BurstTold, FrameReceived, LinkKey, Mesh, NodeName, SocketId
+from meshtop.model import BurstTold, FrameReceived, LinkKey, Mesh, NodeName
+from meshtop.readings import SocketId
 
 KEPT = 200
 BEFORE_S = 10.0

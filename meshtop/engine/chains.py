@@ -19,7 +19,8 @@ from meshtop.engine.counters import CounterDeltas, CounterReading, difference
 from meshtop.engine.flows import Activities, FlowTable, Gauges, Standing
 from meshtop.engine.stalls import Stall
 from meshtop.engine.waits import Waits
-from meshtop.model import LinkKey, SocketChanges, SocketId, SocketReading
+from meshtop.model import LinkKey
+from meshtop.readings import SocketChanges, SocketId, SocketReading
 
 # Two readings closer than this many intervals have no reading missing in between (a tick may be a little late).
 _ADJACENT = 1.1

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from meshtop.model import DevCounters, SoftnetRow, Value
+from meshtop.model import Value
+from meshtop.readings import DevCounters, SoftnetRow
 
 WRAP_AT = 2**32
 # A counter that fell has wrapped only if it was close to the end before and is close to the start now; anything else is

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from meshtop.engine.stalls import GAP_PERIODS, is_pending
-from meshtop.model import SocketId, SocketReading
+from meshtop.readings import SocketId, SocketReading
 
 CRAWL_SHARE = 0.05  # of the flow's recent peak
 CRAWL_AFTER_S = 3.0

@@ -12,7 +12,8 @@ from typing import Literal
 
 from meshtop import units
 from meshtop.burst import BurstRequest
-from meshtop.model import ExperimentKind, Mesh, Node, Path, RunExperiment, Value
+from meshtop.model import ExperimentKind, Mesh, Node, Path, Value
+from meshtop.requests import RunExperiment
 
 KINDS: tuple[ExperimentKind, ...] = ExperimentKind.__args__  # type: ignore[attr-defined]  # the words of the Literal
 # They load no line for seconds: what is tried where nothing is known to be wrong.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from meshtop.engine.flows import WITHOUT_INFO, Flow
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import FlowView
-from meshtop.model import LinkKey, SocketId, SocketReading
+from meshtop.model import LinkKey
 from meshtop.parse.ss_fields import supported_fields
+from meshtop.readings import SocketId, SocketReading
 
 # tcp_info's min_rtt is 2³²−1 µs until the first measurement (net/ipv4/tcp.c).
 _NO_MINRTT_MS = 4_294_967.0

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from meshtop.engine.attribution import Attribution
 from meshtop.engine.counters import advance
 from meshtop.engine.timeseries import median
-from meshtop.model import LinkKey, SocketChanges, SocketId, SocketReading
+from meshtop.model import LinkKey
 from meshtop.parse.ss_fields import supported_fields
+from meshtop.readings import SocketChanges, SocketId, SocketReading
 
 # Sockets that may still send, or have data outstanding: these are a link's flows. FIN-WAIT-2 has sent its all.
 OPEN_STATES = frozenset(("ESTAB", "CLOSE-WAIT", "FIN-WAIT-1", "CLOSING", "LAST-ACK"))

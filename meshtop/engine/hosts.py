@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from meshtop.engine.counters import advance
-from meshtop.model import HostCpu, NodeInfo, Qdisc
+from meshtop.readings import HostCpu, NodeInfo, Qdisc
 
 # A slow beat is ten seconds: what is older than two and a half says nothing of now.
 FRESH_S = 25.0

@@ -40,15 +40,12 @@ from meshtop.engine.stalls import Stall, Waiting
 from meshtop.engine.surroundings import Moment, Neighbourhood, Seen
 from meshtop.engine.timeseries import Ring, rfc3339
 from meshtop.engine.waits import JudgeOf, Waits
-from meshtop.model import (
+from meshtop.model import FrameReceived, LinkKey, Mesh, Node, NodeName
+from meshtop.parse.ss_fields import supported_fields
+from meshtop.readings import (
     Frame,
-    FrameReceived,
     HostCpu,
-    LinkKey,
-    Mesh,
-    Node,
     NodeInfo,
-    NodeName,
     PingProblem,
     PingReply,
     PingStarted,
@@ -56,7 +53,6 @@ from meshtop.model import (
     SocketId,
     SocketReading,
 )
-from meshtop.parse.ss_fields import supported_fields
 
 # Fresh is what is younger than this many intervals, and than this long.
 FRESH_INTERVALS = 3

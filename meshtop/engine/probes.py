@@ -13,7 +13,8 @@ from math import ceil, floor
 from typing import Literal, NamedTuple
 
 from meshtop.engine.timeseries import Ring
-from meshtop.model import LinkKey, PingProblem, PingReply, PingStarted
+from meshtop.model import LinkKey
+from meshtop.readings import PingProblem, PingReply, PingStarted
 
 Size = Literal["small", "full"]
 

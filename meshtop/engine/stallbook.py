@@ -18,7 +18,8 @@ from meshtop.engine.clockmap import BootClock
 from meshtop.engine.snapshot import StallCause, StallEvent, StallFlow, StallView
 from meshtop.engine.stalls import CauseAt, Stall
 from meshtop.engine.timeseries import rfc3339
-from meshtop.model import LinkKey, NodeName, PathName, SocketId, SocketReading
+from meshtop.model import LinkKey, NodeName, PathName
+from meshtop.readings import SocketId, SocketReading
 
 KEPT = 500  # closed ones, for the screens
 KEPT_OF_ONE = 200  # closed ones of one link or node, for its figures

@@ -20,7 +20,8 @@ import enum
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from meshtop.model import SocketId, SocketReading, Value
+from meshtop.model import Value
+from meshtop.readings import SocketId, SocketReading
 
 # Delayed ACKs wait up to 200 ms on common stacks (RFC 1122 allows 500): nothing shorter is a stall.
 MIN_AGE_S = 0.2

@@ -14,7 +14,8 @@ from meshtop.engine.flows import WITHOUT_INFO
 from meshtop.engine.receivers import Receivers
 from meshtop.engine.stalls import Stall, StallDetector, State, Waiting
 from meshtop.engine.watched import WatchedFlows
-from meshtop.model import PathName, SocketChanges, SocketId, SocketReading
+from meshtop.model import PathName
+from meshtop.readings import SocketChanges, SocketId, SocketReading
 
 # A SYN is sent again after a second (RFC 6298); who is not through by then does not get through at once.
 SYN_AFTER_S = 1.0

@@ -13,7 +13,7 @@ from meshtop.engine.attribution import Remote
 from meshtop.engine.flows import OPEN_STATES
 from meshtop.engine.stalls import GAP_PERIODS
 from meshtop.engine.timeseries import Ring
-from meshtop.model import SocketId, SocketReading
+from meshtop.readings import SocketId, SocketReading
 
 # Over a longer gap what moved cannot be told to belong to now.
 _GAP_FLOOR_S = 1.0

@@ -17,7 +17,8 @@ from meshtop.engine.snapshot import NodeState, WatchPeer, WatchView
 from meshtop.engine.stallbook import StallRecord, cgroup_of
 from meshtop.engine.waits import Waits
 from meshtop.engine.watched import Moved
-from meshtop.model import SocketId, SocketReading, Watch
+from meshtop.model import Watch
+from meshtop.readings import SocketId, SocketReading
 
 MOST_PEERS = 16
 _MOST_OWNERS = 8

@@ -10,16 +10,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from meshtop.model import (
-    DevCounters,
-    Frame,
-    PingEvent,
-    ProbeProblem,
-    SocketChanges,
-    SocketId,
-    SocketReading,
-    SoftnetRow,
-)
 from meshtop.parse.errors import ParseError
 from meshtop.parse.framing import Header, split_frame
 from meshtop.parse.net_dev import parse_net_dev
@@ -30,6 +20,16 @@ from meshtop.parse.snmp import parse_counters
 from meshtop.parse.softnet import parse_softnet
 from meshtop.parse.ss import parse_socket
 from meshtop.parse.text import clean
+from meshtop.readings import (
+    DevCounters,
+    Frame,
+    PingEvent,
+    ProbeProblem,
+    SocketChanges,
+    SocketId,
+    SocketReading,
+    SoftnetRow,
+)
 
 _TOTAL = re.compile(r"S([0-9]{1,9})")
 _STRANGE = re.compile(r"U([0-9]{1,9})")

@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from meshtop.model import HostCpu, Qdisc
 from meshtop.parse.text import clean
+from meshtop.readings import HostCpu, Qdisc
 
 MAX_QDISCS = 64  # the probe tells of about thirty
 _NUMBER = re.compile(r"[0-9]{1,20}")

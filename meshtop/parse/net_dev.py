@@ -7,8 +7,8 @@ space; old alias names hold a colon, so the last one ends the name.
 
 from __future__ import annotations
 
-from meshtop.model import DevCounters
 from meshtop.parse.text import clean
+from meshtop.readings import DevCounters
 
 COLUMNS = 16
 MAX_INTERFACES = 4096  # far above any node of the kind; bounds what garbage can allocate

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 
-from meshtop.model import NodeInfo, Process
 from meshtop.parse.host import host_cpu, qdiscs
 from meshtop.parse.ss import parse_processes
 from meshtop.parse.text import clean
 from meshtop.parse.versions import parse_iperf3_version, parse_ping_version, parse_ss_version
+from meshtop.readings import NodeInfo, Process
 
 MAX_ADDRESSES = 256
 _MAX_PORT = 65535

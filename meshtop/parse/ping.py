@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from meshtop.model import PingProblem, PingReply
 from meshtop.parse.errors import ParseError
 from meshtop.parse.text import clean
+from meshtop.readings import PingProblem, PingReply
 
 MAX_LINE = 1024  # longer is no line of ping
 _STAMP = re.compile(r"\[(\d{1,12}(?:\.\d{1,9})?)\] ?", re.ASCII)

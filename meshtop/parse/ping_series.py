@@ -10,9 +10,9 @@ import re
 
 import msgspec
 
-from meshtop.model import PingEvent, PingProblem, PingReply, PingStarted
 from meshtop.parse.errors import ParseError
 from meshtop.parse.ping import parse_ping_line
+from meshtop.readings import PingEvent, PingProblem, PingReply, PingStarted
 
 MAX_SERIES = 1024  # the probe starts at most 128 (agent.probe.MAX_PINGS)
 MAX_SAID = 3  # iputils says in three lines that it may not

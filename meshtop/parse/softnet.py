@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from meshtop.model import SoftnetRow
+from meshtop.readings import SoftnetRow
 
 MAX_CPUS = 8192  # CONFIG_NR_CPUS_DEFAULT with MAXSMP
 _CPU_WORD = 12

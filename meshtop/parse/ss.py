@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from meshtop.model import SocketId, SocketMemory, SocketReading, Timer
 from meshtop.parse.errors import ParseError
 from meshtop.parse.ss_fields import supported_fields
 from meshtop.parse.ss_processes import parse_processes
 from meshtop.parse.text import clean
+from meshtop.readings import SocketId, SocketMemory, SocketReading, Timer
 
 __all__ = ["parse_processes", "parse_socket", "parse_ss", "supported_fields"]
 

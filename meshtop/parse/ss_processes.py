@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from meshtop.model import Process
 from meshtop.parse.text import clean
+from meshtop.readings import Process
 
 # Timer, uid and ino follow in this order, so the last place where they do is ss's own and not part of a name.
 _OWNED = re.compile(r" users:\((.*\))\)(?: timer:\([^ ]*\))?(?: uid:\d{1,10})? ino:(\d{1,10}) sk:", re.ASCII)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Literal
 
-from meshtop.model import PingProblem, PingReply, Value
+from meshtop.model import Value
 from meshtop.parse.errors import ParseError
 from meshtop.parse.ping import parse_ping_line
 from meshtop.parse.text import clean
+from meshtop.readings import PingProblem, PingReply
 
 _LINE = re.compile(r"#mt (\d{1,6}) (ping\d{1,5}|mtu|tcp|no-ping)(?: (.*))?", re.DOTALL | re.ASCII)
 _SENT = re.compile(r"(\d{1,6}) packets transmitted", re.ASCII)

@@ -15,21 +15,13 @@ import msgspec
 import meshtop
 from meshtop import units
 from meshtop.engine.snapshot import RecordingView
-from meshtop.model import (
-    BaselinesKnown,
-    BytesDropped,
-    EngineEvent,
-    FrameReceived,
-    Mesh,
-    NodeName,
-    StartRecording,
-    StopRecording,
-)
+from meshtop.model import BaselinesKnown, BytesDropped, EngineEvent, FrameReceived, Mesh, NodeName
 from meshtop.recording.blocks import Block, Packer
 from meshtop.recording.reader import part_path
 from meshtop.recording.recent import Recent
 from meshtop.recording.records import SUFFIX, FrameRecord, Glance, Record, RecordedEvent, RecordingHeader, TickRecord
 from meshtop.recording.writer import BlockFile
+from meshtop.requests import StartRecording, StopRecording
 
 # Some four hours of five busy nodes, and a part still opens at once.
 PART_BYTES = 256 << 20

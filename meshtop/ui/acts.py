@@ -10,18 +10,8 @@ from dataclasses import replace
 
 from meshtop.burst import BurstRecord, BurstRequest
 from meshtop.engine.snapshot import FindingView, View
-from meshtop.model import (
-    AbortBurst,
-    AbortExperiment,
-    ClearBursts,
-    Command,
-    ExperimentKind,
-    ExperimentRecord,
-    LinkKey,
-    NodeName,
-    RunExperiment,
-    StartBurst,
-)
+from meshtop.model import ExperimentKind, ExperimentRecord, LinkKey, NodeName
+from meshtop.requests import AbortBurst, AbortExperiment, ClearBursts, Command, RunExperiment, StartBurst
 from meshtop.ui import experiments, keys, places, screenshot
 from meshtop.ui.bell import StallBell
 from meshtop.ui.burst_form import BOTH, BurstForm, form_of

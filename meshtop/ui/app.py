@@ -14,17 +14,8 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from meshtop.engine.snapshot import ReportView, View
-from meshtop.model import (
-    AddMark,
-    Command,
-    LinkKey,
-    MakeReport,
-    NodeName,
-    ResetBaselines,
-    SetInterval,
-    StartRecording,
-    StopRecording,
-)
+from meshtop.model import LinkKey, NodeName
+from meshtop.requests import AddMark, Command, MakeReport, ResetBaselines, SetInterval, StartRecording, StopRecording
 from meshtop.ui import keys, places, terminal, theme
 from meshtop.ui.acts import Acting
 from meshtop.ui.bell import StallBell

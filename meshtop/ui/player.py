@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from meshtop.engine.snapshot import PlaybackStop, PlaybackView, View
-from meshtop.model import Command, Playback
+from meshtop.requests import Command, Playback
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 # A jump lands just before what it goes to, so that it is seen to begin; the next jump must still get past it.

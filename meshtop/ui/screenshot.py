@@ -16,7 +16,8 @@ from textual.pilot import Pilot
 
 from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.engine.snapshot import FlowView, TrailPoint, View
-from meshtop.model import Command, LinkKey, Mesh, NodeName, RunExperiment
+from meshtop.model import LinkKey, Mesh, NodeName
+from meshtop.requests import Command, RunExperiment
 from meshtop.ui.picture.grid import Grid, grid_of
 from meshtop.ui.picture.svg import svg
 from meshtop.ui.scene import Scene

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.engine.snapshot import FlowView, TrailPoint, View
-from meshtop.model import Command, LinkKey, NodeName, RunExperiment
+from meshtop.model import LinkKey, NodeName
+from meshtop.requests import Command, RunExperiment
 
 
 class Cost(Protocol):

@@ -18,9 +18,9 @@ from typing import TypeVar
 import pytest
 
 from meshtop.agent.probe import ProbePlan, bootstrap
-from meshtop.model import Frame, NodeInfo, PingProblem, PingReply, PingStarted
 from meshtop.parse.frame import FrameReader
 from meshtop.parse.framing import Dropped, FrameDecoder
+from meshtop.readings import Frame, NodeInfo, PingProblem, PingReply, PingStarted
 
 NEEDED = ("sleep", "date", "id", "ip", "head", "setsid", "getconf", "iperf3")
 # The program given becomes what /bin/sh is, for everything that starts in this mount namespace. At 192.0.2.1 there is

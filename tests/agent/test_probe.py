@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from meshtop.agent.probe import PingPlan, ProbePlan, request_key_frame, set_interval
-from meshtop.model import PingProblem, PingReply, PingStarted
+from meshtop.readings import PingProblem, PingReply, PingStarted
 
 pytestmark = pytest.mark.node
 

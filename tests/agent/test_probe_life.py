@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from meshtop.agent.probe import PingPlan, ProbePlan, renew_lease
-from meshtop.model import PingReply, PingStarted
+from meshtop.readings import PingReply, PingStarted
 
 pytestmark = pytest.mark.node
 

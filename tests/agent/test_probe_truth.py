@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from meshtop.agent.probe import PingPlan, ProbePlan, request_key_frame
-from meshtop.model import PingReply
 from meshtop.parse.net_dev import parse_net_dev
 from meshtop.parse.snmp import parse_counters
 from meshtop.parse.ss import parse_ss
+from meshtop.readings import PingReply
 
 pytestmark = pytest.mark.node
 

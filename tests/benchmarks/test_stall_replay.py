@@ -7,16 +7,8 @@ from typing import Any
 import pytest
 
 from benchmarks.stall_replay import slower
-from meshtop.model import (
-    Frame,
-    FrameReceived,
-    LogLine,
-    NodeInfo,
-    PingReply,
-    SocketChanges,
-    SocketId,
-    SocketReading,
-)
+from meshtop.model import FrameReceived, LogLine
+from meshtop.readings import Frame, NodeInfo, PingReply, SocketChanges, SocketId, SocketReading
 
 ONE = SocketId("10.0.0.1", 1000, "10.0.0.2", 80, "1")
 TWO = SocketId("10.0.0.1", 1001, "10.0.0.2", 80, "2")

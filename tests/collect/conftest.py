@@ -14,8 +14,9 @@ from meshtop.collect.clock import Clock
 from meshtop.collect.feed import Outlet, ProbeLanguage
 from meshtop.collect.supervisor import Supervisor
 from meshtop.collect.timing import Timing
-from meshtop.model import EngineEvent, Frame, FrameReceived
+from meshtop.model import EngineEvent, FrameReceived
 from meshtop.parse.errors import ParseError
+from meshtop.readings import Frame
 from meshtop.transport.base import TransportFault, WireStats
 
 QUICK = Timing(

@@ -12,7 +12,8 @@ import pytest
 from meshtop.burst import BurstLimits, BurstRecord, BurstRequest, NodeLoad
 from meshtop.collect.burst_queue import MOST_WAITING, BurstQueue, BurstTerms
 from meshtop.collect.clock import Clock
-from meshtop.model import AbortBurst, BurstTold, ClearBursts, LinkKey, Mesh, Node, Path, StartBurst
+from meshtop.model import BurstTold, LinkKey, Mesh, Node, Path
+from meshtop.requests import AbortBurst, ClearBursts, StartBurst
 from meshtop.transport.base import Channel, Session, WireStats
 
 NODES = tuple(Node(name=name, address={"p": f"192.0.2.{n}"}, up_bps=10**7, down_bps=10**7) for n, name in

@@ -17,8 +17,9 @@ from meshtop.collect.playback import _GLANCE_S, Replay
 from meshtop.collect.scan import LENGTH, Stops, Told
 from meshtop.engine.past import Archive
 from meshtop.engine.snapshot import PlaybackView, Snapshot
-from meshtop.model import AddMark, Mark, Playback, SetInterval
+from meshtop.model import Mark
 from meshtop.recording import Glance, RecordingReader, RecordingWriter
+from meshtop.requests import AddMark, Playback, SetInterval
 
 PATIENCE_S = 60.0
 

@@ -13,16 +13,8 @@ from meshtop.collect.clock import Clock
 from meshtop.collect.experiments import Experiments, received_bps, retrans_pct, udp_loss_pct
 from meshtop.engine import bursts
 from meshtop.engine.experiments import KINDS
-from meshtop.model import (
-    AbortExperiment,
-    ExperimentKind,
-    ExperimentRecord,
-    ExperimentTold,
-    Mesh,
-    Node,
-    Path,
-    RunExperiment,
-)
+from meshtop.model import ExperimentKind, ExperimentRecord, ExperimentTold, Mesh, Node, Path
+from meshtop.requests import AbortExperiment, RunExperiment
 from meshtop.transport.base import TransportFault, WireStats
 
 LINE_BPS = 30_000_000

@@ -20,8 +20,8 @@ from meshtop.engine.snapshot import BurstEvent, StreamEvent
 from meshtop.lab.capture import Capture, read_pcap
 from meshtop.lab.network import Lab
 from meshtop.lab.segments import parse_segment
-from meshtop.model import StartBurst
 from meshtop.monitor import Monitor
+from meshtop.requests import StartBurst
 from tests.e2e.test_bursts import is_free
 from tests.processes import await_no_burst, burst_tools
 

@@ -9,21 +9,16 @@ from types import SimpleNamespace
 import pytest
 
 from meshtop.engine.engine import Engine
-from meshtop.model import (
+from meshtop.model import FrameReceived, LinkKey, Mesh, Node, Path, SessionChanged
+from meshtop.readings import (
     DevCounters,
     Frame,
-    FrameReceived,
-    LinkKey,
-    Mesh,
-    Node,
     NodeInfo,
-    Path,
     PingEvent,
     PingProblem,
     PingReply,
     PingStarted,
     ProbeProblem,
-    SessionChanged,
     SocketChanges,
     SocketId,
     SocketReading,

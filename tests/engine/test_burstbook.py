@@ -10,7 +10,8 @@ from meshtop.engine.burst_intervals import MOST_INTERVALS, thinned
 from meshtop.engine.burstbook import LINGER_S
 from meshtop.engine.snapshot import BurstEvent
 from meshtop.engine.timeseries import rfc3339
-from meshtop.model import BurstTold, SocketId
+from meshtop.model import BurstTold
+from meshtop.readings import SocketId
 
 STEP_S = 0.2
 MB = 125_000  # bytes: one Mbit

@@ -9,7 +9,7 @@ import pytest
 
 from meshtop.engine.causes import CAUSES, Surroundings, judge
 from meshtop.engine.stalls import Waiting
-from meshtop.model import SocketId, SocketMemory, SocketReading, Timer
+from meshtop.readings import SocketId, SocketMemory, SocketReading, Timer
 
 BASE = SocketReading(
     id=SocketId("10.10.10.5", 40112, "10.10.10.1", 5201, "1a2b"),

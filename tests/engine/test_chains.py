@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from meshtop.engine.attribution import Attribution, OwnConnections
 from meshtop.engine.chains import Chains, Reading
 from meshtop.engine.counters import RETRANS, CounterReading
-from meshtop.model import LinkKey, Mesh, Node, Path, SocketChanges, SocketId, SocketReading
+from meshtop.model import LinkKey, Mesh, Node, Path
+from meshtop.readings import SocketChanges, SocketId, SocketReading
 
 LINK = LinkKey("e", "a", "vpn")
 MESH = Mesh(

@@ -14,7 +14,7 @@ from meshtop.engine.counters import (
     advance,
     difference,
 )
-from meshtop.model import SoftnetRow
+from meshtop.readings import SoftnetRow
 
 
 @given(st.integers(0, 2**64), st.integers(0, 2**64), st.floats(0, 1e6))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from meshtop.engine.crawl import Crawls
-from meshtop.model import SocketId, SocketReading
+from meshtop.readings import SocketId, SocketReading
 
 ID = SocketId("10.10.10.5", 40112, "10.10.10.1", 5201, "1a2b")
 BASE = SocketReading(id=ID, state="ESTAB", recv_q=0, send_q=0, mss=1448, unacked=10, notsent=50_000, bytes_acked=0)

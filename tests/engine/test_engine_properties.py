@@ -10,19 +10,21 @@ from meshtop.engine.engine import Engine
 from meshtop.engine.snapshot import LinkEvent
 from meshtop.model import (
     BytesDropped,
-    Frame,
     FrameReceived,
     LogLine,
     Mesh,
     Node,
-    NodeInfo,
     OperatorPing,
     Path,
+    SessionChanged,
+    SessionStats,
+)
+from meshtop.readings import (
+    Frame,
+    NodeInfo,
     PingProblem,
     PingReply,
     PingStarted,
-    SessionChanged,
-    SessionStats,
     SocketChanges,
     SocketId,
     SocketMemory,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from meshtop.engine import experiments
 from meshtop.engine.experiments import CHEAP, KINDS, MOST_BPS, ExperimentPlan, Sweep, ramp_bps, summary
-from meshtop.model import ExperimentKind, Mesh, Node, Path, RunExperiment
+from meshtop.model import ExperimentKind, Mesh, Node, Path
+from meshtop.requests import RunExperiment
 
 MESH = Mesh(
     name="miku",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from meshtop.model import LinkKey, Timer
+from meshtop.model import LinkKey
+from meshtop.readings import Timer
 
 KEY = LinkKey("e", "a", "vpn")
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshtop.engine.probes import Outcomes, PingBook, Series, lost_after_s, size_of
-from meshtop.model import LinkKey, PingProblem, PingReply, PingStarted
+from meshtop.model import LinkKey
+from meshtop.readings import PingProblem, PingReply, PingStarted
 
 LINK = LinkKey("e", "a", "vpn")
 TARGET = "10.10.10.1"

@@ -9,7 +9,8 @@ import pytest
 
 from meshtop.engine.receivers import Receivers
 from meshtop.engine.snapshot import StallEvent
-from meshtop.model import SessionChanged, SocketId, SocketMemory, SocketReading
+from meshtop.model import SessionChanged
+from meshtop.readings import SocketId, SocketMemory, SocketReading
 
 ID = SocketId("10.10.10.5", 5001, "10.10.10.1", 40000, "1")
 HOLE = {"skmem": SocketMemory(rmem_alloc=9000)}

@@ -14,7 +14,8 @@ from meshtop.engine.clockmap import BootClock
 from meshtop.engine.counters import CounterReading
 from meshtop.engine.stallbook import StallBook
 from meshtop.engine.waits import Waits
-from meshtop.model import Mesh, Node, Path, SocketChanges, SocketId, SocketReading
+from meshtop.model import Mesh, Node, Path
+from meshtop.readings import SocketChanges, SocketId, SocketReading
 
 MESH = Mesh(
     name="m",

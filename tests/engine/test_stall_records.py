@@ -6,19 +6,8 @@ import msgspec
 import pytest
 
 from meshtop.engine.snapshot import LinkEvent, StallEvent
-from meshtop.model import (
-    IntervalAsked,
-    LookTaken,
-    NodeInfo,
-    Path,
-    Process,
-    SessionChanged,
-    SocketId,
-    SocketMemory,
-    SocketReading,
-    Timer,
-    Watch,
-)
+from meshtop.model import IntervalAsked, LookTaken, Path, SessionChanged, Watch
+from meshtop.readings import NodeInfo, Process, SocketId, SocketMemory, SocketReading, Timer
 
 START = 1000.0
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshtop.engine.stalls import TRANSITIONS, Signal, Stall, StallDetector, State, Waiting, threshold_s
-from meshtop.model import SocketId, SocketReading, Timer
+from meshtop.readings import SocketId, SocketReading, Timer
 
 ID = SocketId("10.10.10.5", 40112, "10.10.10.1", 5201, "1a2b")
 SUPPORTED = frozenset(SocketReading.__struct_fields__)

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from meshtop.model import Process, SocketId, SocketReading, Watch
+from meshtop.model import Watch
+from meshtop.readings import Process, SocketId, SocketReading
 
 START = 1000.0
 REGISTRY = "192.0.2.77"

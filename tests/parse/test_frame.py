@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshtop.model import PingProblem, PingReply, PingStarted, ProbeProblem, Process, SocketId
 from meshtop.parse.errors import ParseError
 from meshtop.parse.frame import AwaitingKeyFrame, FrameReader
 from meshtop.parse.framing import FrameDecoder
+from meshtop.readings import PingProblem, PingReply, PingStarted, ProbeProblem, Process, SocketId
 
 CAPTURED = Path(__file__).parent.parent / "fixtures" / "frames" / "probe-20-sockets.txt"
 BOOT = "0f0e0d0c-0000-4000-8000-000000000001"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshtop.model import HostCpu, Qdisc
 from meshtop.parse.host import host_cpu, qdiscs
+from meshtop.readings import HostCpu, Qdisc
 
 CPU = "at:26090 cores:64 busy:981 iowait:13 softirq:5 steal:0 core:1000 core_softirq:11"
 TBF = "eth0/tbf/root sent:6 dropped:94 over:104 requeues:0 backlog:1500 queued:1 rate:1Mbit"

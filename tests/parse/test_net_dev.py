@@ -7,8 +7,8 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshtop.model import DevCounters
 from meshtop.parse.net_dev import parse_net_dev
+from meshtop.readings import DevCounters
 
 
 def test_a_real_node(captured: Callable[[str], str]) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshtop.model import PingProblem, PingReply
 from meshtop.parse.errors import ParseError
 from meshtop.parse.ping import MAX_LINE, parse_ping_line
+from meshtop.readings import PingProblem, PingReply
 
 Captured = Callable[[str], str]
 Event = PingReply | PingProblem

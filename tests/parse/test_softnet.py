@@ -7,8 +7,8 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshtop.model import SoftnetRow
 from meshtop.parse.softnet import parse_softnet
+from meshtop.readings import SoftnetRow
 
 
 def test_a_real_node(captured: Callable[[str], str]) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from meshtop.model import SocketId, SocketMemory, SocketReading, Timer
 from meshtop.parse.errors import ParseError
 from meshtop.parse.ss import MAX_LINE, MAX_UNKNOWN, STATES, parse_socket, parse_ss
+from meshtop.readings import SocketId, SocketMemory, SocketReading, Timer
 
 Captured = Callable[[str], str]
 HEAD = "ESTAB 0 0 10.0.0.1:40000 10.0.0.2:443"

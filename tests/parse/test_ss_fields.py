@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from meshtop.model import SocketReading
 from meshtop.parse.ss import parse_ss, supported_fields
+from meshtop.readings import SocketReading
 
 RELEASES = ["4.1.0", "4.2.0", "4.6.0", "4.10.0", "4.20.0", "5.9.0", "5.18.0", "6.1.0", "6.7.0", "6.15.0"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from meshtop.model import Process
 from meshtop.parse.ss import parse_processes
+from meshtop.readings import Process
 
 HEAD = "ESTAB 0 0 10.0.0.1:1 10.0.0.2:2"
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshtop.model import SocketReading
 from meshtop.parse.errors import ParseError
 from meshtop.parse.ss import parse_processes, parse_socket, parse_ss
+from meshtop.readings import SocketReading
 
 HEAD = "ESTAB 3 4 10.0.0.1:40000 [2001:db8::2]:443"
 COUNTS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripted_runs import busy_view
 
-from meshtop.model import AbortBurst, AbortExperiment, ClearBursts, RunExperiment, StartBurst
+from meshtop.requests import AbortBurst, AbortExperiment, ClearBursts, RunExperiment, StartBurst
 from meshtop.ui.dialogs.ask import AskDialog, ChooseDialog
 from meshtop.ui.dialogs.burst import BurstDialog
 from meshtop.ui.dialogs.palette import PaletteDialog

@@ -39,8 +39,9 @@ from meshtop.engine.snapshot import (
     WatchPeer,
     WatchView,
 )
-from meshtop.model import AddMark, Command, LinkKey, LogLine, Mark, Mesh, Node, SetInterval, Watch
+from meshtop.model import LinkKey, LogLine, Mark, Mesh, Node, Watch
 from meshtop.model import Path as MeshPath
+from meshtop.requests import AddMark, Command, SetInterval
 
 EPOCH = 1_714_573_920.0  # 2024-05-01T14:32:00Z
 LABELS = {"a": "Hubei", "b": "湖北香港", "c": "Chongqing", "d": "Ningxia", "e": "Ningxia"}

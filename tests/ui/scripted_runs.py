@@ -18,7 +18,8 @@ from meshtop.burst import (
 from meshtop.engine import bursts, experiments
 from meshtop.engine.experiments import ExperimentPlan
 from meshtop.engine.snapshot import Evidence, FindingView, View
-from meshtop.model import ExperimentRecord, RunExperiment
+from meshtop.model import ExperimentRecord
+from meshtop.requests import RunExperiment
 
 LIMITS = BurstLimits(max_bytes=250 << 20, max_time_s=60.0)
 TICK = 44

@@ -7,7 +7,7 @@ from act_checks import ACT_CHECKS
 from chart_checks import CHART_CHECKS
 from scripted_mesh import ScriptedSource, scripted_view
 
-from meshtop.model import AddMark, ResetBaselines, SetInterval
+from meshtop.requests import AddMark, ResetBaselines, SetInterval
 from meshtop.ui import keys
 from meshtop.ui.app import MeshtopApp
 from meshtop.ui.dialogs.help import HelpDialog

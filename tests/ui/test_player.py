@@ -7,7 +7,7 @@ import pytest
 from scripted_mesh import scripted_view
 
 from meshtop.engine.snapshot import PlaybackStop, PlaybackView, RecordingView, View
-from meshtop.model import Command, Playback
+from meshtop.requests import Command, Playback
 from meshtop.ui import glyphs, theme
 from meshtop.ui.player import Player
 from meshtop.ui.scene import Scene

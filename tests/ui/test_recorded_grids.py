@@ -19,8 +19,8 @@ from meshtop.engine import bursts, experiments
 from meshtop.engine.engine import Engine
 from meshtop.engine.experiments import ExperimentPlan
 from meshtop.engine.snapshot import PlaybackStop, PlaybackView
-from meshtop.model import RunExperiment
 from meshtop.recording import RecordingReader
+from meshtop.requests import RunExperiment
 from meshtop.ui.app import MeshtopApp
 from meshtop.ui.run_app import RunApp
 from meshtop.ui.screenshot import Still, drawn

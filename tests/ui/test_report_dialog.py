@@ -7,7 +7,7 @@ import pytest
 from scripted_mesh import ScriptedSource, scripted_view
 
 from meshtop.engine.snapshot import PlaybackView, RecordingView, ReportView, View
-from meshtop.model import Command, MakeReport, Playback, StartRecording, StopRecording
+from meshtop.requests import Command, MakeReport, Playback, StartRecording, StopRecording
 from meshtop.ui.app import MeshtopApp
 from meshtop.ui.dialogs.report import ReportDialog
 

@@ -15,7 +15,8 @@ from meshtop.engine.snapshot import Evidence
 from meshtop.engine.verdicts.gathering import Gathered
 from meshtop.engine.verdicts.lifecycle import STAYS_AT, Candidate, Subject
 from meshtop.engine.verdicts.weigh import Severity
-from meshtop.model import HostCpu, NodeName
+from meshtop.model import NodeName
+from meshtop.readings import HostCpu
 
 _WINDOW_S = 10.0
 # One dropped packet in a burst is nothing; in several seconds of ten it is a host that does not keep up.

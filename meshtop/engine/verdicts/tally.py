@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from meshtop.engine.attribution import Attribution, Services
 from meshtop.engine.flows import OPEN_STATES, WITHOUT_INFO
-from meshtop.model import LinkKey, PathName, SocketChanges, SocketId, SocketReading
+from meshtop.model import LinkKey, PathName
+from meshtop.readings import SocketChanges, SocketId, SocketReading
 
 # Longer than any window that verdicts look at.
 KEPT_S = 45.0

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from meshtop.engine.attribution import address_owners, canonical
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.verdicts.tally import ACKED, RECEIVED, RETRANS, SEGS, Group, NodeTally, total
-from meshtop.model import LinkKey, Mesh, NodeName, PathName, SocketId
+from meshtop.model import LinkKey, Mesh, NodeName, PathName
+from meshtop.readings import SocketId
 
 _WINDOW_S = 20.0
 # Less than this over the interface says nothing of what carries it: keep-alives and pings come to as much.

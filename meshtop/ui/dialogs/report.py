@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.binding import BindingType
 
-from meshtop.model import MakeReport
+from meshtop.requests import MakeReport
 from meshtop.ui import keys
 from meshtop.ui.dialogs.base import DrawnDialog, button
 from meshtop.ui.draw import Line

@@ -15,7 +15,7 @@ from meshtop.engine.verdicts.host import counted, full_cpu
 from meshtop.engine.verdicts.lifecycle import Candidate, Subject
 from meshtop.engine.verdicts.rules import RECEIVER, SENDER
 from meshtop.engine.verdicts.weigh import Rule, weigh
-from meshtop.model import HostCpu, NodeInfo, Qdisc
+from meshtop.readings import HostCpu, NodeInfo, Qdisc
 
 BUSY = HostCpu(at_s=1009.0, cores=4, cpu_pct=99.0, softirq_pct=2.0, steal_pct=0.0, busiest_core_pct=100.0)
 
