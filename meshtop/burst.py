@@ -105,8 +105,8 @@ class BurstInterval(Value, frozen=True, kw_only=True):
 
 
 class Bystander(Value, frozen=True, kw_only=True):
-    """A flow that shares a line with the burst: its rate over the ten seconds before (before the first of several bursts
-    in a row), and while the burst ran. None: it was not there yet, or not seen."""
+    """A flow that shares a line with the burst: its rate over the ten seconds before (before the first, where several
+    bursts followed each other), and while the burst ran. None: it was not there yet, or not seen."""
 
     src: NodeName
     dst: NodeName | None
