@@ -13,9 +13,10 @@ from pathlib import Path
 
 import click
 
+from meshtop.agent.probe import unpinged
 from meshtop.collect.clock import Clock
 from meshtop.config import LOCAL, MeshConfig
-from meshtop.model import NodeName
+from meshtop.model import LogLine, NodeName
 from meshtop.monitor import Collecting, Monitor, Probing, RawTap, Sink, burst_terms
 from meshtop.transport.base import Transport
 
@@ -32,6 +33,10 @@ def watch(config: MeshConfig, record: Path | None = None, only: Collection[NodeN
         transports = _transports(config)
         if only is not None:
             transports = {name: transport for name, transport in transports.items() if name in only}
+        left_out, ways = unpinged(config.mesh)
+        if left_out:
+            text = f"so large a mesh is pinged in part: {left_out} of its {ways} links are judged by TCP alone"
+            sink(LogLine(at=clock.now(), node=None, level="info", text=text))
         collector = Collector(config.mesh, transports, sink, clock, raw_tap)
         return collector, OperatorProber(config.mesh, sink, clock) if only is None else None
 

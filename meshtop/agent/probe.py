@@ -98,6 +98,12 @@ def _targets(mesh: Mesh, node: Node) -> list[tuple[Node, str]]:
     ]
 
 
+def unpinged(mesh: Mesh) -> tuple[int, int]:
+    """How many links of a large mesh no ping is sent on, and how many there could be."""
+    ways = [len(_targets(mesh, node)) for node in mesh.nodes]
+    return sum(max(0, count - MAX_PINGS) for count in ways), sum(ways)
+
+
 def _slowings(mesh: Mesh) -> dict[str, float]:
     """By what factor each node's probing must be slower than configured.
 

@@ -115,17 +115,20 @@ def _ok(facts: LinkFacts, _: Thresholds) -> Words:
         return ""
     if facts.tcp_idle_s is None:
         return None
-    why = facts.ping_problem or ("no ping was answered lately" if facts.ever_answered else "ICMP was never answered")
-    return f"{why}; judged by TCP alone"
+    return f"{facts.ping_problem or _unanswered(facts)}; judged by TCP alone"
+
+
+def _unanswered(facts: LinkFacts) -> str:
+    if facts.unanswered_s is None:
+        return "no pings are sent"
+    return "no ping was answered lately" if facts.ever_answered else "ICMP was never answered"
 
 
 def _idle(facts: LinkFacts, _: Thresholds) -> Words:
     if facts.ping_problem:
         pings = f"no answers to pings ({facts.ping_problem})"
-    elif facts.unanswered_s is None:
-        pings = "no pings are sent"
     else:
-        pings = "no ping was answered lately" if facts.ever_answered else "ICMP was never answered"
+        pings = _unanswered(facts)
     if facts.socket_problem:
         flows = f"sockets cannot be read ({facts.socket_problem})"
     elif facts.flows is None:

@@ -21,6 +21,7 @@ from meshtop.agent.probe import (
     renew_lease,
     request_key_frame,
     set_interval,
+    unpinged,
 )
 from meshtop.model import Mesh, Node, Path, Watch
 
@@ -148,6 +149,9 @@ def test_dozens_of_nodes_stay_bounded(count):
         reached |= {frozenset((node.address["vpn"], ping.target)) for ping in plan.pings if ping.target[:3] == "10."}
     # No pair is left without a probe from one of the two.
     assert len(reached) == count * (count - 1) // 2
+    left_out, ways = unpinged(whole)
+    small = [ping for node in whole.nodes for ping in plan_for(whole, node.name).pings if ping.payload_bytes == 56]
+    assert ways - left_out == len(small)
 
 
 HOSTILE = ["", "10.0.0.1; reboot", "$(reboot)", "'", "10.0.0.1\nX=1", "::1]", "10.0.0", "host"]
