@@ -46,7 +46,7 @@ def qdisc_item(node: NodeView, palette: Palette) -> Item:
     if worst is None or not worst.dropped:
         return "qdisc", "0", palette.text
     total = sum(one.dropped or 0 for one in own)
-    words = f"{total} ({what(worst)} on {worst.device}), {age_words(worst.age_s)} ago"
+    words = f"{total}, {age_words(worst.age_s)} ago ({what(worst)} on {worst.device})"
     return "qdisc", words, palette.states["lossy"]
 
 
