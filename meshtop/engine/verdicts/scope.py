@@ -23,6 +23,7 @@ _NEARLY_SILENT_SHARE = 0.5
 # Of the other links of a node: lost pings on most of them, and at about the rate of the one that is plainly lossy.
 _MOST_LINKS, _AS_LOSSY = 0.6, 0.4
 _ENOUGH_PINGS, _WELL_PCT = 8, 1.0
+_FEWEST_ALIKE = 3  # so many nodes with lossy ways have something in common
 _DOWN_AFTER_S = 3.0
 
 # What the silence of a link may be called besides.
@@ -39,6 +40,7 @@ class NodesAsWhole:
         self._covered: set[tuple[NodeName, str | None]] = set()  # (node, code or None for all)
         self._told: set[Subject] = set()  # findings of links that are part of one of a node
         self._answering: set[PathName] = set()
+        self._lossiest: NodeName | None = None
         self._lost_at: dict[NodeName, float] = {}
         self._silent_links: frozenset[LinkKey] = frozenset()
         self._drops = HostDrops()
@@ -186,10 +188,27 @@ class NodesAsWhole:
             sick = signals[LinkKey(mine[0].src or "", mine[0].dst or "", mine[0].path or "")].pair_loss_pct or 0.0
             if beside.links and beside.lossy >= _MOST_LINKS * beside.links and beside.pct >= _AS_LOSSY * sick:
                 worst[name] = beside
-        for name, beside in worst.items():
-            mine = [subject for subject in pairs if name in (subject.src, subject.dst)]
-            self._told.update(subject._replace(code=code) for subject in mine for code in ("loss", "overlay-only"))
-            yield _lossy_line(name, mine[0].path or "", beside, self._well_elsewhere(signals, name, mine[0]))
+        self._told.update(
+            subject._replace(code=code)
+            for subject in pairs
+            if subject.src in worst or subject.dst in worst
+            for code in ("loss", "overlay-only")
+        )
+        for name in self._named(worst):
+            pair = next(subject for subject in pairs if name in (subject.src, subject.dst))
+            alike = [other for other in worst if other != name] if len(worst) >= _FEWEST_ALIKE else []
+            well = self._well_elsewhere(signals, name, pair)
+            yield _lossy_line(name, pair.path or "", worst[name], well, alike)
+
+    def _named(self, worst: Mapping[NodeName, _Pool]) -> Iterable[NodeName]:
+        """Each; where there are many, it is what they share: one for all, and the same as before while it is one of
+        them."""
+        if len(worst) < _FEWEST_ALIKE:
+            self._lossiest = None
+            return worst
+        if self._lossiest not in worst:
+            self._lossiest = max(worst, key=lambda name: worst[name].pct)
+        return [name for name in worst if name == self._lossiest]
 
     def _well_elsewhere(self, signals: Gathered, name: NodeName, pair: Subject) -> bool:
         """Whether the node loses next to nothing on another path: then it is not its line."""
@@ -252,8 +271,13 @@ def _dark_s(link: LinkSignals) -> float | None:
     return link.silent_for_s if link.silent_for_s is not None else link.mute_for_s
 
 
-def _lossy_line(name: NodeName, path: PathName, beside: _Pool, well_elsewhere: bool) -> Candidate:
-    if well_elsewhere:
+def _lossy_line(
+    name: NodeName, path: PathName, beside: _Pool, well_elsewhere: bool, alike: Sequence[NodeName]
+) -> Candidate:
+    if alike:
+        those = ", ".join(alike)
+        words = f"{name}: pings are lost on all its ways over {path}, as on those of {those}: look at what they share"
+    elif well_elsewhere:
         words = f"{name}: pings are lost on all its ways over {path}, and on no others: look at its tunnel and its hub"
     else:
         words = f"{name}: pings are lost on all its ways, {beside.pct:.0f} % of them: look at its line"
