@@ -197,7 +197,7 @@ def _explained(message: str, text: str) -> Mistake:
         what = "a text is not closed on its line"
     elif declared := re.fullmatch(r"Cannot declare \(('.*',?)\) twice", what):
         names = re.findall(r"'([^']*)'", declared[1])
-        what = f"[{dotted(names)}] is there twice"
+        what = f"[{dotted(tuple(names))}] is there twice"
     elif what == "Cannot overwrite a value":
         what = "this key is there twice"
     unquoted = _UNQUOTED.fullmatch(lines[number - 1]) if number <= len(lines) else None
