@@ -39,6 +39,7 @@ class NodeFacts(Value, frozen=True, kw_only=True):
     def clock_is_off(self) -> bool:
         """By more than what the way there leaves in doubt."""
         return self.clock_offset_s is not None and abs(self.clock_offset_s) - (self.clock_doubt_s or 0.0) >= CLOCK_OFF_S
+
     listener: int | None = None
     listener_fault: str | None = None
 

@@ -215,9 +215,7 @@ def test_the_comparison_in_words() -> None:
         "overlay-only (critical, confidence 90%): e → a: TCP is sick on the overlay alone: vpn 5.1M"
     )
     assert "  goodput overlay/underlay: 0.178 (expected ≥ 0.7: 5.1Mbit/s against 29Mbit/s)" in words
-    assert burst_text.comparison(compare(record(), record())) == (
-        "no difference: both paths did alike"
-    )
+    assert burst_text.comparison(compare(record(), record())) == ("no difference: both paths did alike")
 
 
 def test_what_was_ended_in_words() -> None:
