@@ -99,9 +99,10 @@ async def test_a_dialog_shows_a_recording_as_it_did(last_moment, name, ticks, se
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES[:2], ids=["120x40", "80x24"])
-async def test_the_screen_beside_a_command_shows_a_recording_as_it_did(last_moment, width, height, seen, until):
+async def test_the_screen_beside_a_command_shows_a_recording_as_it_did(last_moment, width, height, ticks, seen, until):
     command = ScriptedCommand()
     app = RunApp(last_moment, command)
+    app._ticks, app._view_at_tick = ticks, ticks()  # a clock that stands still: ages are told
     async with app.run_test(size=(width, height)) as pilot:
         await until(pilot, lambda: bool(command.sizes))
         command.output(b"The push refers to repository [registry.example/app]\r\n5f70bf18a086: Pushing 12.3MB/48MB\r\n")
