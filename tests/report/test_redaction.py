@@ -67,7 +67,7 @@ def planted_rows() -> list[str]:
         f"iiperf3=iperf 3.12 Linux {p['hostname in a version']} 6.1.0",
         f"iaddresses={p['interface']}={p['v4']} {p['interface']}={p['v6']}",
         f"ihost=at:9 cores:2 busy:3 core:4 {p['unknown word']}",
-        f"iqdisc=- at:9 {p['interface']}/tbf/root sent:1 dropped:2 {p['unknown word']} {p['interface']}/x/{p['kernel']}",
+        f"iqdisc=- at:9 {p['interface']}/tbf/root dropped:2 {p['unknown word']} {p['interface']}/x/{p['kernel']}",
         f"issh={p['v4']} 50000 {p['v6']} 22",
         f"xss=connect to {p['problem']} ({p['problem address']}) failed",
         f"not a row of any table: {p['garbled row']}",
