@@ -16,7 +16,7 @@ from meshtop.lab.control import RoundTrip
 from meshtop.lab.netns import LabError, namespace_pids, run
 from meshtop.lab.plan import HUB, OUTER_PORT, PUBLIC, VPN, VPN_MTU, LabPlan
 from meshtop.lab.registry import LabRecord, ProcessRef, cpu_seconds, process_start
-from meshtop.lab.tunnel import Kind, parse_kind
+from meshtop.lab.striping import Kind, parse_kind
 
 DIRECT = "direct"
 OVERLAYS = (DIRECT, "udp", "tcp1", "striped:N")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshtop.lab.tunnel import Kind, Striper, is_urgent, parse_kind
+from meshtop.lab.striping import Kind, Striper, is_urgent, parse_kind
 
 
 def ipv4(length: int, protocol: int = 6, tos: int = 0) -> bytes:
