@@ -10,8 +10,9 @@ from meshtop.readings import HostCpu, NodeInfo, Qdisc
 
 # A slow beat is ten seconds: what is older than two and a half says nothing of now.
 FRESH_S = 25.0
-# Of readings closer than this a share of what was dropped says little; a new probe reads once more at its start.
-_LEAST_S = 0.5
+# Of readings closer than this a share of what was dropped says little; a new probe reads once more at its start. What was
+# counted over more, as while nobody watched, says nothing of now.
+_LEAST_S, _MOST_S = 0.5, 30.0
 
 
 def used_pct(cpu: HostCpu | None) -> float | None:
@@ -66,7 +67,7 @@ class Host:
         before_s = self.qdiscs_at_s
         if before_s is not None and at_s - before_s < _LEAST_S:
             return
-        seconds = at_s - before_s if before_s is not None else None
+        seconds = at_s - before_s if before_s is not None and at_s - before_s <= _MOST_S else None
         self.qdiscs = tuple(self._step(one, seconds) for one in info.qdiscs)
         self._counted = {(one.device, one.kind, one.parent): one for one in info.qdiscs}
         self.qdiscs_at_s, self.why_no_qdiscs = at_s, None

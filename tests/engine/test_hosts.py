@@ -43,6 +43,15 @@ def test_what_is_old_is_not_shown(story: Callable) -> None:
     assert (node.qdiscs, node.qdiscs_reason) == (None, "told too long ago")
 
 
+def test_what_came_while_nobody_watched_is_not_of_now(story: Callable) -> None:
+    one = story()
+    one.begin(info=info(1000.0, 500))
+    one.uptime += 600.0
+    one.second(info=info(1601.0, 9500))
+    (shaper,) = one.node().qdiscs
+    assert (shaper.dropped, shaper.seconds) == (None, None)
+
+
 def test_why_there_are_none(story: Callable) -> None:
     one = story()
     assert one.node().qdiscs_reason == "no sample yet"
