@@ -10,8 +10,8 @@ from meshtop.readings import HostCpu, NodeInfo, Qdisc
 
 # A slow beat is ten seconds: what is older than two and a half says nothing of now.
 FRESH_S = 25.0
-# Of readings closer than this a share of what was dropped says little; a new probe reads once more at its start. What was
-# counted over more, as while nobody watched, says nothing of now.
+# Of readings closer than this a share of what was dropped says little; a new probe reads once more at its start. What
+# was counted over more, as while nobody watched, says nothing of now.
 _LEAST_S, _MOST_S = 0.5, 30.0
 
 
