@@ -95,6 +95,7 @@ class BurstRun:
             if not work.done():
                 self._step("abort", reason="aborted by the operator")
                 await self._end_both()
+                self._change(cure=self._unconfirmed())
             work.cancel()
             await asyncio.wait({work})
             self._judge(work)
@@ -235,6 +236,14 @@ class BurstRun:
                 end.stop()
         if open_ones := {task for task in self._following if not task.done()}:
             await self._last_words(open_ones)
+
+    def _unconfirmed(self) -> str | None:
+        """Of ends that did not say that their iperf3 is gone; their reapers see to it."""
+        silent = [end.node for end in (self._client, self._server) if end is not None and end.began and not end.ended]
+        if not silent:
+            return None
+        limit = f"{self._plan.limit_s:.0f} s"
+        return f"{' and '.join(silent)} did not answer: iperf3 ends there with its session, or {limit} from its start"
 
     async def _last_words(self, following: set[asyncio.Task[None]]) -> None:
         """Until both have ended, or nothing more comes: a large document takes its time over a thin line."""

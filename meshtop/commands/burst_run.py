@@ -196,9 +196,13 @@ class _Front:
         try:
             return await self._monitor.bursts.run_all(confirmed)
         except asyncio.CancelledError:
-            burst_text.note("meshtop: interrupted; the burst was ended, and nothing of it is left")
+            records = self._monitor.view().bursts
+            left = "; ".join(record.cure for record in records if record.cure)
+            burst_text.note(
+                f"meshtop: interrupted; the burst was ended{f'; {left}' if left else ', nothing of it is left'}"
+            )
             if self._wishes.shown == "text":
-                for record in self._monitor.view().bursts:
+                for record in records:
                     burst_text.note(burst_text.summary(record))
             raise
 
