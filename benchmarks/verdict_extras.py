@@ -96,7 +96,7 @@ def _with_bbr(scenario: Scenario) -> Scenario:
     """BBR fills no long queue. On a full line it loses some percent by itself, beside which no other loss can be told:
     there is room on the line in the cases that are about loss."""
     if scenario.name == "bufferbloat-bbr":
-        return msgspec.structs.replace(scenario, codes=Codes(silent=True))
+        return msgspec.structs.replace(scenario, codes=Codes(must_not=("loss", "policer", "reordering")))
     if scenario.name not in ("loss-bbr", "reorder-bbr"):
         return scenario
     paced = tuple(
