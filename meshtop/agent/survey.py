@@ -26,8 +26,9 @@ def survey_script() -> bytes:
     return script("survey.sh", {"MT_SIZES": f"{SMALL_PAYLOAD} {FULL_PAYLOAD}"})
 
 
-def ways_script(ways: Sequence[Way]) -> bytes:
-    """Raises ValueError for what is no address."""
+def ways_script(ways: Sequence[Way], *, ours: bool = True) -> bytes:
+    """``ours``: a server of ours is at the ports, which may refuse for a moment. Raises ValueError for what is no
+    address."""
     entries = []
     for way in ways:
         ports = ",".join(f"{port:d}" for port in way.ports)
@@ -37,5 +38,6 @@ def ways_script(ways: Sequence[Way]) -> bytes:
         "MT_SIZES": f"{SMALL_PAYLOAD} {FULL_PAYLOAD}",
         "MT_PINGS": str(PINGS),
         "MT_ANSWER": str(ANSWER_S),
+        "MT_PAUSES": "1 2 3" if ours else "1",
     }
     return script("ways.sh", values)

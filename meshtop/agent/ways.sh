@@ -2,7 +2,7 @@
 # busybox ash), any user; writes nothing.
 #
 # The preamble (meshtop/agent/survey.py) sets MT_WAYS, "number/address/pmtu/port,port" apart by blanks, MT_SIZES,
-# MT_PINGS and MT_ANSWER (seconds). Each line that counts is "#mt NUMBER KIND WORDS"; all ways are tried at once.
+# MT_PINGS, MT_ANSWER (seconds) and MT_PAUSES (between tries that are refused). Each line that counts is "#mt NUMBER KIND WORDS"; all ways are tried at once.
 
 LC_ALL=C
 PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin:/usr/local/bin
@@ -97,7 +97,7 @@ find_mtu() {
 # Silence counts when it is met twice: by chance all SYNs may be lost, or a busy machine begin too late to send one.
 connect() {
   silent=
-  for pause in 1 2 3 0; do
+  for pause in $MT_PAUSES 0; do
     try_connect "$2" "$3"
     case $status:$said in
       [1-9]*:*refused* | [1-9]*:*reset*) sleep $pause ;;

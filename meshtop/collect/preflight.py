@@ -127,6 +127,8 @@ class Preflight:
         ways: Mapping[LinkKey, Way],
         told: Callable[[NodeName], None] = lambda node: None,
         patience_s: float = WAYS_S,
+        *,
+        ours: bool = True,
     ) -> dict[LinkKey, WayAnswers]:
         """Each from its own source, all at once. A way of a node without a session, or that fell silent, has no
         answers."""
@@ -136,7 +138,9 @@ class Preflight:
 
         async def one(node: NodeName, its: dict[LinkKey, Way]) -> dict[LinkKey, WayAnswers]:
             try:
-                said = await run_errand(self._sessions[node], ways_script(list(its.values())), patience_s, self._now)
+                said = await run_errand(
+                    self._sessions[node], ways_script(list(its.values()), ours=ours), patience_s, self._now
+                )
             except TransportFault:
                 return {}
             answers = parse_ways(said.lines)

@@ -190,7 +190,7 @@ async def _tried(
         key: Way(number=number, address=address, ports=(SSH_PORT,), pmtu=False)
         for number, (key, address) in enumerate(keys)
     }
-    answers = await preflight.try_ways(ways, patience_s=TRY_S)
+    answers = await preflight.try_ways(ways, patience_s=TRY_S, ours=False)
     reached: dict[tuple[str, NodeName], bool | None] = {}
     for key, its in answers.items():
         answered = any(ping.answered for ping in its.pings.values()) or any(
