@@ -25,6 +25,8 @@ _MOST_LINKS, _AS_LOSSY = 0.6, 0.4
 _ENOUGH_PINGS, _WELL_PCT = 8, 1.0
 _FEWEST_ALIKE = 3  # so many nodes with lossy ways have something in common
 _DOWN_AFTER_S = 3.0
+# A busy node, or a busy machine here, holds samples up for some seconds; one whose peers get answers is not gone.
+_STUCK_AFTER_S = 8.0
 
 # What the silence of a link may be called besides.
 _OF_SILENCE = ("blackout", "overlay-only", "pmtu-blackhole", "loss")
@@ -79,8 +81,6 @@ class NodesAsWhole:
             self._lost_at.pop(name, None)
             return
         since = self._lost_at.setdefault(name, now)
-        if now - since < _DOWN_AFTER_S and state == "silent":
-            return
         into = [signals[key] for key in signals if key.dst == name]
         into = [link for link in into if link.measurable and link.small_decided]
         silent = [link for link in into if link.silent_for_s is not None]
@@ -93,9 +93,13 @@ class NodesAsWhole:
                 what="links of others to it without an answer", value=f"{len(silent)} of {len(into)}", expected="all"
             )
             (evidence if gone else against).append(peers)
+        if state == "silent" and now - since < _DOWN_AFTER_S:
+            return
         self._covered.add((name, "blackout"))
         if gone:
             self._covered.add((name, None))
+        elif state == "silent" and now - since < _STUCK_AFTER_S:
+            return
         yield Candidate(
             subject=Subject("unreachable", node=name),
             severity="critical" if gone or not into else "warning",

@@ -193,3 +193,16 @@ def test_an_experiment_changes_what_is_said(replay: Callable) -> None:
     after_it = next(f for f in told.engine.snapshot(told.last_at + 3).findings if f.code == "loss")
     assert after_it.confidence < before.confidence
     assert "UDP lost at half rate (tcp-udp x1, just now)" in {each.what for each in after_it.against}
+
+
+def test_a_node_whose_samples_are_late_for_some_seconds_is_not_called_unreachable(story: Callable) -> None:
+    """It is connected; no peer says that it is gone."""
+    one = story()
+    one.begin()
+    seconds(one, 5)
+    told = {}
+    for after in range(1, 20):
+        one.engine.tick(one.now + after)
+        told[after] = {f.code for f in one.engine.snapshot(one.now + after).findings}
+    assert told[9] == set()
+    assert told[19] == {"unreachable"}
