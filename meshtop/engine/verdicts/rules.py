@@ -384,7 +384,7 @@ ACK_LOSS = Rule(
         Sign("pings lost, both ways", "pair_lost", ">=", 3, 0.5, needed=True),
         Sign("pings lost, both ways", "pair_loss_pct", ">=", 3.0, 0.3, needed=True, unit="%"),
         Sign("separate losses", "pair_runs", ">=", 3, 0.4, needed=True),
-        Sign("chance of so many, by the loss of segments", "echo_chance", "<", 0.02, 1.0, needed=True),
+        Sign("chance of so many, by the loss of segments", "echo_chance", "<", 0.002, 1.0, needed=True),
         Sign("retransmitted", "retrans_pct", "<", 3.0, 0.0, needed=True, unit="%"),
         Sign("pings lost the other way", "back_loss_pct", ">=", 3.0, 0.6, 0.2, contra=1.0, unit="%"),
         Sign("others' pings to there lost", "peers_loss_pct", "<", 3.0, 0.5, 0.8, contra=5.0, unit="%"),

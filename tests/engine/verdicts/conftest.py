@@ -16,6 +16,7 @@ from meshtop.model import LinkKey, Mesh
 from meshtop.recording import RecordingReader, TickRecord
 
 VERDICTS = Path(__file__).parents[2] / "fixtures" / "verdicts"
+PICTURED = Path(__file__).parents[3] / "docs" / "pictures"
 
 
 class Told(list[FindingEvent]):
@@ -37,9 +38,9 @@ def subject(finding: FindingView) -> str:
     return finding.node or f"{finding.src}>{finding.dst} {finding.path}"
 
 
-def play(name: str, change: Callable[[Mesh], Mesh] = lambda mesh: mesh) -> Told:
+def play(name: str, change: Callable[[Mesh], Mesh] = lambda mesh: mesh, folder: Path = VERDICTS) -> Told:
     told = Told()
-    with RecordingReader(VERDICTS / f"{name}.mtr") as reader:
+    with RecordingReader(folder / f"{name}.mtr") as reader:
         told.engine = Engine(change(reader.header.mesh))
         for event in events(reader.records()):
             said = told.engine.tick(event.at) if isinstance(event, TickRecord) else told.engine.receive(event)
@@ -51,6 +52,12 @@ def play(name: str, change: Callable[[Mesh], Mesh] = lambda mesh: mesh) -> Told:
 @pytest.fixture
 def replay() -> Callable[..., Told]:
     return play
+
+
+@pytest.fixture
+def replay_pictured() -> Callable[[str], Told]:
+    """Of the recordings that the pictures of the documents are made of: longer than those of tests."""
+    return lambda name: play(name, folder=PICTURED)
 
 
 @pytest.fixture

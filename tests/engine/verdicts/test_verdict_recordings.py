@@ -130,6 +130,11 @@ def test_a_node_that_is_gone_is_said_once(replay: Callable) -> None:
     assert told.codes() == {("node-wide", "d")}
 
 
+def test_pings_that_chance_alone_loses_are_no_lost_acks(replay_pictured: Callable) -> None:
+    """On a line that loses half a per cent, every few minutes three pings of half a minute are among it."""
+    assert "ack-path-loss" not in {code for code, _ in replay_pictured("miku").codes()}
+
+
 @pytest.mark.parametrize("name", ["host-ring", "host-queue"])
 def test_what_a_node_drops_itself_is_said_of_it_alone(name: str, replay: Callable) -> None:
     """Its links lose as many as it drops: that is no loss of a line, nor of the overlay."""
