@@ -16,7 +16,7 @@ from meshtop import compose
 from meshtop.burst import BurstPlan, BurstRecord, BurstRequest
 from meshtop.commands import asking, burst_text
 from meshtop.commands.output import Lines, answer, kept, stdout, verdict
-from meshtop.commands.running import FINE, FOUND_FAILURE, NO_NODE, beside
+from meshtop.commands.running import FINE, FOUND_FAILURE, INTERRUPTED, NO_NODE, beside
 from meshtop.config import MeshConfig
 from meshtop.engine import bursts
 from meshtop.engine.burst_compare import Comparison, compare
@@ -27,6 +27,7 @@ from meshtop.requests import StartBurst
 
 WRONG = 2
 BOTH = "both"
+PATHS = ("overlay", "underlay")  # that it compares
 ABORT_SCHEMA = "meshtop.abort/1"
 # Of the lines as they are before: two seconds at five samples a second tell what flows there.
 BEFORE_S = 2.0
@@ -65,7 +66,7 @@ def requests(config: MeshConfig, src: str, dst: str, asked: Asked) -> tuple[Burs
     paths = [asked.path or _usual_path(config, src, dst)]
     if asked.path == BOTH and BOTH not in (path.name for path in config.mesh.paths):
         paths = []
-        for kind in ("overlay", "underlay"):
+        for kind in PATHS:
             of_kind = [path.name for path in config.mesh.paths if path.kind == kind]
             if not of_kind:
                 raise click.UsageError(f"--path both: {config.path} has no {kind}")
@@ -204,6 +205,8 @@ class _Front:
             if self._wishes.shown == "text":
                 for record in records:
                     burst_text.note(burst_text.summary(record))
+            elif self._wishes.shown == "json" and records:
+                self._document(records, INTERRUPTED)
             raise
 
     async def _streamed(self) -> int:
@@ -223,14 +226,17 @@ class _Front:
         return _code(records) if written is None else written
 
     def _show(self, records: Sequence[BurstRecord]) -> int:
-        both = compare(records[0], records[1]) if len(records) == 2 else None
         if self._wishes.shown == "json":
-            made: BurstRecord | Comparison = both if both is not None else records[0]
-            return _write(self._fd, msgspec.json.encode(made) + b"\n", _code(records))
+            return self._document(records, _code(records))
         parts = [burst_text.summary(record) for record in records]
-        if both is not None:
-            parts.append(burst_text.comparison(both))
+        if len(records) == len(PATHS):
+            parts.append(burst_text.comparison(compare(*records)))
         return _write(self._fd, "\n\n".join(parts).encode() + b"\n", _code(records))
+
+    def _document(self, records: Sequence[BurstRecord], code: int) -> int:
+        """One, whatever came of it."""
+        made: BurstRecord | Comparison = compare(*records) if len(records) == len(PATHS) else records[0]
+        return _write(self._fd, msgspec.json.encode(made) + b"\n", code)
 
 
 def _write(fd: int, data: bytes, code: int) -> int:

@@ -204,6 +204,22 @@ def test_an_ended_meshtop_leaves_nothing(
     assert is_free(lab)
 
 
+def test_an_interrupted_document_says_what_came_of_it(lab: Lab) -> None:
+    command = [MESHTOP, "-c", str(lab.config_path), "burst", "e", "a", "-t", "30", "--json"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not any(" -c " in each for each in burst_tools(lab)):
+        assert time.monotonic() < deadline, "no client was started"
+        assert run.poll() is None
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=15)
+    assert run.returncode == 130
+    record = json.loads(out)
+    assert (record["schema"], record["state"]) == ("meshtop.burst/1", "aborted")
+    assert record["ended"] is not None
+    await_no_burst(lab, 1)
+
+
 @pytest.mark.parametrize("which", ["starting", "running", "closing"])
 @pytest.mark.parametrize("node", ["e", "a"])
 def test_killed_ssh_servers_leave_nothing(lab: Lab, told: Callable[..., Told], node: str, which: str) -> None:
