@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ from meshtop.lab import registry
 from meshtop.lab.network import Lab
 
 HOST = "127.0.0.1"
+
+# Started by nohup, the suite would hand on to all that it starts that a terminal's end is nothing.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @dataclass

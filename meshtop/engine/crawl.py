@@ -2,6 +2,7 @@
 
 A crawl is no stall, since acknowledgements advance; but a copy at single-digit kB/s between its stalls is part of the
 same story. Goodput is taken over steps of a second, so that one burst of a fast sampling does not become the measure.
+Who waits for the receiver's window does not crawl: that is the receiver's pace.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ STEP_S = 1.0
 _PEAK_S = 60.0
 # A peak of fewer segments a second says nothing: five percent of it is no segment at all.
 _PEAK_SEGMENTS = 40
-# Data waits "all the time" when the kernel's own clock of it ran for nearly all of the step.
+# Data waits "all the time" when the kernel's own clock of it ran for nearly all of the step, without what it counts as
+# waiting for the receiver.
 _BUSY_SHARE = 0.9
 
 
@@ -30,7 +32,7 @@ class Crawl(NamedTuple):
 
 
 class _Pace:
-    __slots__ = ("acked", "at", "bps", "busy_ms", "last", "last_at", "peak_at", "peak_bps", "slow_since", "waits")
+    __slots__ = ("acked", "at", "bps", "kept_ms", "last", "last_at", "peak_at", "peak_bps", "slow_since", "waits")
 
     def __init__(self, reading: SocketReading, at: float) -> None:
         self.peak_bps = self.bps = 0.0
@@ -41,7 +43,7 @@ class _Pace:
     def begin(self, reading: SocketReading, at: float) -> None:
         self.at = self.last_at = at
         self.acked = reading.bytes_acked or 0
-        self.busy_ms = reading.busy_ms
+        self.kept_ms = _kept_waiting_ms(reading)
         self.waits = _waits(reading)
         self.last = reading
 
@@ -49,6 +51,11 @@ class _Pace:
 def _waits(reading: SocketReading) -> bool:
     """Data waits, and not because the application writes little: ``app_limited`` is set while it does."""
     return is_pending(reading) and not reading.app_limited
+
+
+def _kept_waiting_ms(reading: SocketReading) -> int | None:
+    """For how long in all data has waited for the way, and not for the receiver; None where the kernel does not say."""
+    return None if reading.busy_ms is None else reading.busy_ms - (reading.rwnd_limited_ms or 0)
 
 
 class Crawls:
@@ -103,9 +110,10 @@ class Crawls:
     def _waited(self, pace: _Pace, reading: SocketReading, seconds: float) -> bool:
         if not pace.waits:
             return False
-        if pace.busy_ms is None or reading.busy_ms is None:
+        kept_ms = _kept_waiting_ms(reading)
+        if pace.kept_ms is None or kept_ms is None:
             return bool(reading.notsent)  # without the clock: more waits than may be sent
-        return reading.busy_ms - pace.busy_ms >= _BUSY_SHARE * 1000 * seconds
+        return kept_ms - pace.kept_ms >= _BUSY_SHARE * 1000 * seconds
 
     def now(self, at: float) -> Iterator[tuple[SocketId, Crawl]]:
         """The flows that crawl, as of ``at``."""

@@ -22,16 +22,20 @@ class Flow:
         self.period_s = period_s
         self.at = 100.0
         self.acked = 0
-        self.busy_ms = 0.0
+        self.busy_ms = self.held_ms = 0.0
 
-    def run(self, seconds: float, bytes_per_s: float, *, busy: float = 1.0, **fields: Any) -> list[bool]:
-        """Whether it crawled, reading by reading."""
+    def run(
+        self, seconds: float, bytes_per_s: float, *, busy: float = 1.0, held: float = 0.0, **fields: Any
+    ) -> list[bool]:
+        """Whether it crawled, reading by reading. ``held``: the share of time with the receiver's window full."""
         crawled = []
         for _ in range(round(seconds / self.period_s)):
             self.at += self.period_s
             self.acked += round(bytes_per_s * self.period_s)
             self.busy_ms += 1000 * busy * self.period_s
-            given = {"bytes_acked": self.acked, "busy_ms": round(self.busy_ms), **fields}
+            self.held_ms += 1000 * held * self.period_s
+            clocks = {"busy_ms": round(self.busy_ms), "rwnd_limited_ms": round(self.held_ms)}
+            given = {"bytes_acked": self.acked, **clocks, **fields}
             self.crawls.see(msgspec.structs.replace(BASE, **given), self.at, self.period_s)
             crawled.append(any(True for _ in self.crawls.now(self.at)))
         return crawled
@@ -67,6 +71,13 @@ def test_nor_one_that_waits_for_each_answer_though_something_is_always_under_way
     flow = Flow()
     flow.run(10, 500_000)
     assert not any(flow.run(20, 5_000, app_limited=True, notsent=None, unacked=1))
+
+
+def test_who_waits_for_a_slow_receiver_does_not_crawl() -> None:
+    flow = Flow()
+    flow.run(10, 500_000)
+    assert not any(flow.run(20, 8_000, held=0.9))
+    assert flow.run(10, 8_000)[-1]
 
 
 def test_who_has_always_been_slow_does_not_crawl() -> None:
