@@ -211,6 +211,7 @@ def test_an_interrupted_document_says_what_came_of_it(lab: Lab) -> None:
     while not any(" -c " in each for each in burst_tools(lab)):
         assert time.monotonic() < deadline, "no client was started"
         assert run.poll() is None
+        time.sleep(0.05)
     run.send_signal(signal.SIGINT)
     out, _ = run.communicate(timeout=15)
     assert run.returncode == 130

@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
+from itertools import islice
 from statistics import median
 from typing import Any
 
@@ -61,9 +62,11 @@ def test_figures_are_what_others_count(lab: Lab) -> None:
         server = start("a", "iperf3 -s -1 --forceflush")
         assert server.stdout is not None
         assert any(b"listening" in line for line in server.stdout)
-        start("e", f"iperf3 -c {address} -t 60 -b 3M")
+        client = start("e", f"iperf3 -c {address} -t 60 -b 3M --forceflush")
+        assert client.stdout is not None
         pings = start("b", f"ping -n -i 0.2 -c 80 {lab.address('public', 'c')}")
-        time.sleep(3)  # the first seconds of a flow are not like the rest
+        seconds_told = (line for line in client.stdout if b"bits/sec" in line)
+        assert len(list(islice(seconds_told, 3))) == 3  # the first seconds of a flow are not like the rest
         began, before, counted = time.monotonic(), acked(lab, "e", address), netstat(lab, "e")
         seen = snapshot(lab.config_path, "--for", f"{SECONDS}s")
         seconds = time.monotonic() - began
