@@ -169,6 +169,48 @@ def _alike() -> Iterator[Extra]:
     )
 
 
+def _at_a_node() -> Iterator[Extra]:
+    """What a node does itself, and what looks like it."""
+    ring = FaultAt(target="e", kind="host-ring", value="4", at_s=5.0)
+    queue = FaultAt(target="e", kind="host-queue", value="8M", at_s=5.0)
+    # What a queue dropped is told each ten seconds: until then what is sent again is called what it looks like.
+    drops = Codes(must=(("host-drops",),), must_not=("policer", "reordering"))
+    ring_case = _sick("host-ring", "Its interfaces hold four packets.", 4, ring, must="host-drops")
+    queue_case = _sick("host-queue", "Its own queue is short.", 4, queue, must="host-drops", overlay="udp")
+    for each in (ring_case, queue_case):
+        yield each._replace(scenario=msgspec.structs.replace(each.scenario, codes=drops), sick=("e",))
+    uploads = [_copies(node, "a", 1) for node in ("c", "e")]
+    for name, summary, options, count, codes in (
+        (
+            "cpu-full",
+            "Two upload to a node whose CPU is not theirs.",
+            ("compress", "6"),
+            "60",
+            Codes(must=(("node-wide",),), must_not=("loss", "overlay-only", "unreachable", "policer")),
+        ),
+        (
+            "cpu-given",
+            "Two slow receivers on a machine that is full of what gives way.",
+            ("rate", "2M"),
+            "0",
+            Codes(must=(("receiver-limited",),), must_not=("node-wide", "loss", "overlay-only", "host-drops")),
+        ),
+    ):
+        store = msgspec.structs.replace(_store("a"), options=(options,))
+        yield Extra(
+            Scenario(
+                name=name,
+                summary=summary,
+                hint="",
+                trouble_s=5.0,
+                traffic=(store, *uploads),
+                faults=(FaultAt(target="a", kind="cpu-full", value=count, at_s=5.0),),
+                codes=codes,
+            ),
+            sick=("a",),
+        )
+
+
 def extras() -> dict[str, Extra]:
     """By name."""
     bulk = (_store("a"), _store("c"), _copies("e", "a", 4), _copies("d", "c", 3))
@@ -225,6 +267,7 @@ def extras() -> dict[str, Extra]:
         *(_late(name) for name in names() if name not in _NOT_LATE),
         *(each for name in names() for each in _otherwise(name)),
         *_alike(),
+        *_at_a_node(),
     ]
     return {each.scenario.name: each for each in found}
 

@@ -190,7 +190,9 @@ class Process(Value, frozen=True, kw_only=True):
 
 class HostCpu(Value, frozen=True, kw_only=True):
     """/proc/stat over some ten seconds up to ``at_s`` of the node's uptime, in percent of all cores; ``busiest_…`` of
-    the core that is highest in that. Without iowait and steal, which are no work of the node's."""
+    the core that is highest in that. Without iowait and steal, which are no work of the node's. ``wait_ms``: how
+    long the probe, an ordinary process, waited for a CPU each time that it wanted one (the kernel's
+    Documentation/scheduler/sched-stats.rst)."""
 
     at_s: float
     cores: int
@@ -200,6 +202,7 @@ class HostCpu(Value, frozen=True, kw_only=True):
     iowait_pct: float | None = None
     busiest_core_pct: float | None = None
     busiest_core_softirq_pct: float | None = None
+    wait_ms: float | None = None
 
 
 class Qdisc(Value, frozen=True, kw_only=True):

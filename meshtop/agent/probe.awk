@@ -409,9 +409,19 @@ function host_cpu(   line, n, i, busy, cores, text, most, most_softirq) {
   close("/proc/stat")
   if (cores && hosted++) {
     text = "at:" int(now) " cores:" cores text " core:" most + 0
-    keep_row("i", "host", n > 7 || most_softirq ? text " core_softirq:" most_softirq + 0 : text)
-  }
+    if (n > 7 || most_softirq) text = text " core_softirq:" most_softirq + 0
+    keep_row("i", "host", text cpu_wait())
+  } else cpu_wait()
   next_host = now + (hosted > 1 ? slow_cs / 100 : 2)
+}
+
+# How long this process waited for a CPU each time that it wanted one, in microseconds, since it was last asked.
+function cpu_wait(   n, waited, turns) {
+  n = split(first_line("/proc/self/schedstat"), NEW, " ")
+  if (n < 3) return ""
+  waited = NEW[2] - had_waited; turns = NEW[3] - had_turns
+  had_waited = NEW[2]; had_turns = NEW[3]
+  return turns > 0 && waited >= 0 ? " wait:" int(waited / turns / 1000 + 0.5) : ""
 }
 
 function share(ticks) {

@@ -114,6 +114,7 @@ def _host(record: NodeRecord, now: float) -> dict[str, Any]:
             cores=cpu.cores,
             busiest_core_pct=cpu.busiest_core_pct,
             busiest_core_softirq_pct=cpu.busiest_core_softirq_pct,
+            cpu_wait_ms=_rounded(cpu.wait_ms),
             age_s=_rounded(max(0.0, uptime_s - cpu.at_s)),
         )
     steps, at_s = host.fresh_qdiscs(uptime_s), host.qdiscs_at_s

@@ -64,7 +64,8 @@ class InterfaceRate(Value, frozen=True, kw_only=True):
 
 class HostCpuView(Value, frozen=True, kw_only=True):
     """What a node's CPUs did over some ten seconds, ``age_s`` ago: percent of all cores, and of the core that is
-    highest in it. ``cpu_pct`` is without iowait and steal. All None where it is not known or too old."""
+    highest in it. ``cpu_pct`` is without iowait and steal. ``cpu_wait_ms``: how long the probe waited for a CPU
+    each time that it wanted one. All None where it is not known or too old."""
 
     cpu_pct: float | None = None
     softirq_pct: float | None = None
@@ -73,6 +74,7 @@ class HostCpuView(Value, frozen=True, kw_only=True):
     cores: int | None = None
     busiest_core_pct: float | None = None
     busiest_core_softirq_pct: float | None = None
+    cpu_wait_ms: float | None = None
     age_s: float | None = None
 
 

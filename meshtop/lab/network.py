@@ -340,7 +340,7 @@ class Lab:
     def start_sshd(self, node: str) -> None:
         """Start the server again, wait until it takes connections."""
         self._start_sshd(node).until_ready()
-        node_faults.cover_again(self, node)
+        node_faults.befall(self, node)
 
     def begin_wan_log(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
         """From now on the WAN notes each packet that it drops, holds, reorders or doubles (``wanlog.py``)."""

@@ -1,5 +1,5 @@
 """Bringing a node's own faults about, and undoing them: frozen, no SSH server, another host key, tools gone or slow,
-its own queues too short.
+its own queues too short, its CPU full.
 
 Nothing outside the node is touched: processes are those of its namespaces, mounts are made in the mount namespace of
 its SSH server (``ip netns exec`` gives it one) and end with it, files are in the lab's folder. So taking the lab down
@@ -13,14 +13,17 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meshtop.lab.busy import argv, beside, core, is_busy, pin
 from meshtop.lab.faults.nodes import (
     ClockOff,
+    CpuFull,
     Freeze,
     HostKey,
     HostQueue,
@@ -35,6 +38,7 @@ from meshtop.lab.faults.nodes import (
 from meshtop.lab.netns import TUN_QUEUE_PACKETS, LabError, namespace_pids, run
 from meshtop.lab.overlay import DIRECT
 from meshtop.lab.plan import PUBLIC, VPN
+from meshtop.lab.registry import ProcessRef, end_processes, process_start
 from meshtop.lab.sshd_config import SEARCH_PATH
 
 if TYPE_CHECKING:
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
 
 FOLDER = "node-tools"  # in the lab's folder
 FIRST_KEY = ".first"  # what a host key's file is called while another is in its place
-STOP_WAIT_S = 5.0
+STOP_WAIT_S, START_WAIT_S = 5.0, 30.0
 _OBSERVER = b"meshtop.lab.capture"  # not of the node: what it notes is the truth also about a frozen one
 
 
@@ -62,6 +66,8 @@ def bring_about(lab: Lab, fault: NodeFault, others: Iterable[NodeFault]) -> None
         _set_qdiscs(lab, node, fault)
     elif isinstance(fault, HostRing):
         _set_rings(lab, node, fault.packets)
+    elif isinstance(fault, CpuFull):
+        _fill_cpu(lab, node, fault.count)
     else:
         _set_tools(lab, node, [*others, fault])
 
@@ -83,6 +89,8 @@ def undo(lab: Lab, fault: NodeFault, others: Iterable[NodeFault]) -> None:
         _set_qdiscs(lab, node, None)
     elif isinstance(fault, HostRing):
         _set_rings(lab, node, TUN_QUEUE_PACKETS)
+    elif isinstance(fault, CpuFull):
+        _empty_cpu(lab, node)
     else:
         _set_tools(lab, node, list(others))
 
@@ -101,7 +109,7 @@ def thaw(namespace: str) -> None:
 
 def _signal_until(namespace: str, number: signal.Signals, is_done: Callable[[str], bool]) -> None:
     give_up_at = time.monotonic() + STOP_WAIT_S
-    while pids := [pid for pid in namespace_pids(namespace) if not _is_observer(pid) and not _is(pid, is_done)]:
+    while pids := [pid for pid in _own_pids(namespace) if not _is(pid, is_done)]:
         if time.monotonic() > give_up_at:
             raise LabError(f"these processes do not take {number.name}: {', '.join(map(str, pids))}")
         for pid in pids:
@@ -120,6 +128,10 @@ def _is(pid: int, is_done: Callable[[str], bool]) -> bool:
         return True
     state = stat[stat.rindex(")") + 2]
     return state in "ZX" or is_done(state)
+
+
+def _own_pids(namespace: str) -> list[int]:
+    return [pid for pid in namespace_pids(namespace) if not _is_observer(pid)]
 
 
 def _is_observer(pid: int) -> bool:
@@ -202,6 +214,33 @@ def _data_devices(lab: Lab, node: str) -> list[str]:
     namespace = lab.plan.namespace(node)
     devices = {port.net: port.device for port in lab.plan.wan_spec().ports if port.namespace == namespace}
     return [devices[net] for net in (PUBLIC, VPN)]
+
+
+# ── CPU ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fill_cpu(lab: Lab, node: str, count: int) -> None:
+    _end_busy(lab, node)
+    _pin(lab, node, count)
+    null = subprocess.DEVNULL  # they would hold a pipe of ours
+    command = lab.command(node, argv(count))
+    if subprocess.run(command, stdin=null, stdout=null, stderr=null, check=False, timeout=START_WAIT_S).returncode:
+        raise LabError(f"what never rests could not be started on {node}")
+
+
+def _empty_cpu(lab: Lab, node: str) -> None:
+    _end_busy(lab, node)
+    _pin(lab, node, 0)
+
+
+def _pin(lab: Lab, node: str, count: int) -> None:
+    cores = {core()} if count else os.sched_getaffinity(0)
+    pin(lambda: _own_pids(lab.plan.namespace(node)), cores)
+
+
+def _end_busy(lab: Lab, node: str) -> None:
+    pids = (pid for pid in namespace_pids(lab.plan.namespace(node)) if is_busy(pid))
+    end_processes([ProcessRef(pid=pid, start=start) for pid in pids if (start := process_start(pid)) is not None])
 
 
 # ── Tools ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -310,8 +349,10 @@ def _cover(pid: int, place: Path) -> None:
         run(["nsenter", f"--mount=/proc/{pid}/ns/mnt", "sh", "-c", " && ".join(steps)])
 
 
-def cover_again(lab: Lab, node: str) -> None:
-    """For a new SSH server, which has a mount namespace of its own."""
+def befall(lab: Lab, node: str) -> None:
+    """A new SSH server, which has a mount namespace of its own and all cores, as the one before it."""
+    namespace = lab.plan.namespace(node)
+    _pin(lab, node, max(map(beside, namespace_pids(namespace)), default=0))
     place = lab.dir / FOLDER / node
     if place.is_dir():
         for ref in lab.sshd_processes(node):

@@ -1,6 +1,7 @@
 """The traffic of the lab's scenarios: what the case's operator had on the wire, in small.
 
     python -m meshtop.lab.traffic store   --bind ADDR:PORT [--rate 2M]         takes uploads, reads at most that fast
+                                          [--compress LEVEL]                   and compresses them (zlib, 1 to 9)
     python -m meshtop.lab.traffic proxy   --bind ADDR:PORT --to ADDR:PORT      passes uploads on as they come
     python -m meshtop.lab.traffic push    --to ADDR:PORT [--chunk 5M]          a registry push: chunk after chunk
     python -m meshtop.lab.traffic copy    --to ADDR:PORT [--rate 1M]           scp-like: one connection, all it can
@@ -22,6 +23,7 @@ import socketserver
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -105,7 +107,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 class _Store(_Handler):
     def do_PUT(self) -> None:
         pace = _Pace(self.server.settings["rate_bps"])
+        level = self.server.settings["compress"]
         for block in self._body():
+            if level is not None:
+                zlib.compress(block, level)
             pace.passed(len(block))
         self._answer(201)
 
@@ -213,6 +218,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--bind", type=_endpoint)
     parser.add_argument("--to", type=_endpoint)
     parser.add_argument("--rate", type=parse_rate)
+    parser.add_argument("--compress", type=int, choices=range(1, 10), metavar="LEVEL")
     parser.add_argument("--chunk", type=parse_size, default=parse_size("5M"))
     parser.add_argument("--bytes", type=parse_size)
     parser.add_argument("--window", type=parse_size)
@@ -249,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         timer.daemon = True
         timer.start()
     if options.what == "store":
-        return _serve(_Server(options.bind, _Store, rate_bps=options.rate), stop)
+        return _serve(_Server(options.bind, _Store, rate_bps=options.rate, compress=options.compress), stop)
     if options.what == "proxy":
         return _serve(_Server(options.bind, _Proxy, to=options.to), stop)
     if options.what == "chatter":

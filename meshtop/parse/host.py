@@ -33,6 +33,7 @@ def host_cpu(words: Sequence[str]) -> HostCpu | None:
         steal_pct=percent("steal"),
         busiest_core_pct=percent("core"),
         busiest_core_softirq_pct=percent("core_softirq"),
+        wait_ms=values["wait"] / 1000 if "wait" in values else None,
     )
 
 

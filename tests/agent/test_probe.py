@@ -41,6 +41,7 @@ def test_frames_pings_and_slow_beat_under_each_shell_and_awk(node, shell, awk):
     last = probe.frame_with(lambda frame: frame.info is not None and frame.info.host is not None)
     assert last.info.host.cores == os.cpu_count()
     assert None not in (last.info.host.cpu_pct, last.info.host.steal_pct, last.info.host.busiest_core_softirq_pct)
+    assert last.info.host.wait_ms is not None
     assert probe.info.qdiscs == ()  # what there is never queues
     for payload in (56, 1200):
         started = probe.events(PingStarted, payload)

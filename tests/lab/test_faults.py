@@ -121,6 +121,7 @@ def test_the_list_names_each_kind_and_the_unit_of_its_value() -> None:
         (FaultRequest(target="a", kind="host-queue", value="fast"), ["its rate / its queue in bytes, such as 8M/20k"]),
         (FaultRequest(target="a", kind="host-ring", value="0"), ["packets from 1 to 2000"]),
         (FaultRequest(target="a:b", kind="host-ring", value="4"), ["one node"]),
+        (FaultRequest(target="a", kind="cpu-full", value="201"), ["from 0 to 200"]),
         (FaultRequest(target="a:b", kind="ping-denied"), ["one node"]),
     ],
 )

@@ -15,6 +15,7 @@ from typing import Any
 import asyncssh
 import pytest
 
+from meshtop.lab.busy import is_busy
 from meshtop.lab.capture import Capture, read_pcap
 from meshtop.lab.clear import clear_all
 from meshtop.lab.netns import LabError, namespace_pids
@@ -201,6 +202,36 @@ def test_a_node_with_too_short_a_queue_of_its_own_drops_until_healed(lab: Lab) -
     assert tx_dropped(lab, "e", "vpn0") > dropped
     lab.heal()
     assert "qlen 2000" in lab.exec("e", ["ip", "link", "show", "vpn0"]).stdout
+
+
+def cores_of(lab: Lab, node: str) -> set[int]:
+    """On which the node's processes may run, all but those that are there to keep it busy."""
+    pids = [pid for pid in namespace_pids(lab.plan.namespace(node)) if not is_busy(pid)]
+    assert pids
+    return set().union(*(os.sched_getaffinity(pid) for pid in pids))
+
+
+def busy(lab: Lab, node: str) -> list[int]:
+    return [pid for pid in namespace_pids(lab.plan.namespace(node)) if is_busy(pid)]
+
+
+def test_a_node_whose_cpu_is_full_has_one_core_with_others_until_healed(lab: Lab) -> None:
+    every = os.sched_getaffinity(0)
+    assert cores_of(lab, "b") == every
+    lab.fault("b", "cpu-full", "5")
+    lab.fault("b", "cpu-full", "3")  # in its place
+    own = {max(every)}
+    assert cores_of(lab, "b") == own
+    assert sorted(len(os.sched_getaffinity(pid)) for pid in busy(lab, "b")) == [1] * (3 + len(every) - 1)
+    assert ssh(lab, "b", "grep Cpus_allowed_list /proc/self/status")[1].split() == ["Cpus_allowed_list:", str(*own)]
+    lab.fault("b", "sshd-kill")
+    lab.heal("b", "sshd-kill")
+    assert cores_of(lab, "b") == own
+    lab.fault("b", "cpu-full", "0")
+    assert cores_of(lab, "b") == every
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in busy(lab, "b")} == {19}
+    assert lab.heal("b") == 1
+    assert (cores_of(lab, "b"), busy(lab, "b")) == (every, [])
 
 
 def test_a_tool_stays_missing_when_the_ssh_server_is_replaced(lab: Lab) -> None:

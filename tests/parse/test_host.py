@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from meshtop.parse.host import host_cpu, qdiscs
 from meshtop.readings import HostCpu, Qdisc
 
-CPU = "at:26090 cores:64 busy:981 iowait:13 softirq:5 steal:0 core:1000 core_softirq:11"
+CPU = "at:26090 cores:64 busy:981 iowait:13 softirq:5 steal:0 core:1000 core_softirq:11 wait:210"
 TBF = "eth0/tbf/root sent:6 dropped:94 over:104 requeues:0 backlog:1500 queued:1 rate:1Mbit"
 LEAF = "eth1/fq_codel/1:10 sent:4 dropped:2 over:0 requeues:0 backlog:0 queued:0"
 
@@ -24,13 +24,14 @@ def test_cpus() -> None:
         steal_pct=0.0,
         busiest_core_pct=100.0,
         busiest_core_softirq_pct=1.1,
+        wait_ms=0.21,
     )
 
 
 def test_what_an_old_kernel_does_not_count_is_not_known() -> None:
     cpu = host_cpu(["at:7", "cores:1", "busy:20", "core:20"])
     assert cpu is not None
-    assert (cpu.cpu_pct, cpu.steal_pct, cpu.softirq_pct, cpu.iowait_pct) == (2.0, None, None, None)
+    assert (cpu.cpu_pct, cpu.steal_pct, cpu.softirq_pct, cpu.iowait_pct, cpu.wait_ms) == (2.0,) + (None,) * 4
 
 
 @pytest.mark.parametrize("text", ["", "cores:2 busy:10 core:10", "at:x cores:2 busy:10 core:10", "busy"])

@@ -348,7 +348,8 @@ def node_view(node: Node, tick: int) -> NodeView:
         unattributed=1,
         host=HostCpuView(
             cpu_pct=97.5 if sick else 12.0, softirq_pct=4.0, steal_pct=0.5, iowait_pct=0.2, cores=4,
-            busiest_core_pct=99.0 if sick else 31.0, busiest_core_softirq_pct=9.5, age_s=4.2,
+            busiest_core_pct=99.0 if sick else 31.0, busiest_core_softirq_pct=9.5,
+            cpu_wait_ms=12.4 if sick else 0.1, age_s=4.2,
         ),
         qdiscs=None if name == "b" else _qdiscs(40 if sick else 0),
         qdiscs_reason="tc: not found" if name == "b" else None,

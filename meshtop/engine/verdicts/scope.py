@@ -10,7 +10,7 @@ from typing import NamedTuple
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import Evidence, NodeState
 from meshtop.engine.verdicts.gathering import Gathered
-from meshtop.engine.verdicts.host import HostDrops, full_cpu, skew
+from meshtop.engine.verdicts.host import FullCpu, HostDrops, skew
 from meshtop.engine.verdicts.lifecycle import OPENS_AT, STAYS_AT, Candidate, Subject
 from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.weigh import Severity
@@ -46,6 +46,7 @@ class NodesAsWhole:
         self._lost_at: dict[NodeName, float] = {}
         self._silent_links: frozenset[LinkKey] = frozenset()
         self._drops = HostDrops()
+        self._full_cpu = FullCpu()
 
     def judge(self, now: float, signals: Gathered, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The findings of nodes. What they cover of links is told by :meth:`covers` from then on."""
@@ -56,9 +57,13 @@ class NodesAsWhole:
             found.extend(self._unreachable(node.name, now, signals))
         found.extend(self._silent(signals))
         for name, record in self._records.items():
-            for of_host in (*self._drops.judge(name, record, candidates, signals), *full_cpu(name, record, candidates)):
-                found.append(of_host.candidate)
-                self._told |= of_host.told
+            of_host = (
+                *self._drops.judge(name, record, candidates, signals),
+                *self._full_cpu.judge(name, record, candidates),
+            )
+            for each in of_host:
+                found.append(each.candidate)
+                self._told |= each.told
             found.extend(skew(name, record, now))
         found.extend(self._lossy(candidates, signals))
         found.extend(self._together(candidates, signals))

@@ -91,11 +91,17 @@ class Verdicts:
         candidates = [_candidate(key, each, signals[key]) for key, found in weighed.items() for each in found]
         candidates += comparison.overlay_only(weighed)
         whole = self._nodes.judge(now, signals, candidates)
-        hidden = {subject for subject in self._findings.subjects if self._nodes.covers(subject)}
-        events = self._findings.drop(hidden, now)
-        kept = [c for c in candidates if not self._nodes.covers(c.subject)]
-        events += self._findings.update([*whole, *self._once_a_pair(kept, signals)], now)
-        return events + self._findings.drop({each for each in explained if self._is_said(each, weighed)}, now)
+        kept = [c for c in candidates if self._findings.is_open(c.subject) or not self._nodes.covers(c.subject)]
+        events = self._findings.update([*whole, *self._once_a_pair(kept, signals)], now)
+        gone = {each for each in explained if self._is_said(each, weighed)} | self._part_of(whole)
+        return events + self._findings.drop(gone, now)
+
+    def _part_of(self, whole: Sequence[Candidate]) -> set[Subject]:
+        """What a finding of a node covers: of that nothing opens any more, and what is open stays until the other is,
+        so that the trouble never goes unsaid."""
+        is_said = any(self._findings.is_open(each.subject) for each in whole)
+        covered = (subject for subject in self._findings.subjects if self._nodes.covers(subject))
+        return {subject for subject in covered if is_said or not self._findings.is_open(subject)}
 
     def _is_said(self, explained: Subject, weighed: Mapping[LinkKey, Sequence[Weighed]]) -> bool:
         """Whether what explains it is open by now; until then it stays what was said first."""

@@ -10,6 +10,7 @@ from meshtop.lab.faults.loss import Blackout, BurstLoss, Duplicate, IcmpDrop, Lo
 from meshtop.lab.faults.mtu import Mtu, MtuBlackhole
 from meshtop.lab.faults.nodes import (
     ClockOff,
+    CpuFull,
     Freeze,
     HostKey,
     HostQueue,
@@ -68,6 +69,7 @@ _OF_A_NODE: tuple[type[Fault], ...] = (
     NoRoute,
     HostQueue,
     HostRing,
+    CpuFull,
 )
 KINDS: dict[str, type[Fault]] = {fault.kind: fault for fault in (*_OF_THE_WAY, *_OF_A_NODE)}
 NOT_OF_A_PATH = frozenset([MgmtCut.kind, *(fault.kind for fault in _OF_A_NODE)])  # the kind says where they are

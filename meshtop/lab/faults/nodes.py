@@ -14,6 +14,7 @@ from meshtop.lab.plan import OPERATOR
 
 USUAL_HOST_QUEUE = 20 * 1024  # bytes: some thirteen full packets, so that a TCP that wants more loses some all the time
 USUAL_SLOWNESS_S = 5.0  # longer than any probe should wait for a tool
+USUAL_BUSY = 60  # a process then waits for the core for tens of milliseconds each time
 _TOOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 
 
@@ -149,6 +150,18 @@ class HostRing(NodeFault):
     def take(self, value: str) -> None:
         self._check_target()
         self.packets = count(value, 1, 2000)
+
+
+class CpuFull(NodeFault):
+    """The node's processes have one core, and share it with others that never rest. With 0 they have all, and each is
+    busy with what gives way to them."""
+
+    kind = "cpu-full"
+    value_help = f"how many of these, 0 to 200, such as {USUAL_BUSY}"
+
+    def take(self, value: str) -> None:
+        self._check_target()
+        self.count = count(value, 0, 200) if value else USUAL_BUSY
 
 
 ToolFault = ToolMissing | ToolSlow | PingDenied | ClockOff

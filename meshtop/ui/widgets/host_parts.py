@@ -8,11 +8,12 @@ from rich.style import Style
 from meshtop.engine.snapshot import NodeView, QdiscView
 from meshtop.ui.scene import age_words
 from meshtop.ui.theme import Palette
-from meshtop.units import UNKNOWN, format_pct, format_rate
+from meshtop.units import UNKNOWN, format_ms, format_pct, format_rate
 
 # As those of the finding: a machine without time left, a core that does nothing but take in packets, a hypervisor that
 # gives its time to others.
 _FULL_PCT, _FULL_CORE_PCT, _STOLEN_PCT = 95.0, 90.0, 25.0
+_LONG_WAIT_MS = 5.0
 
 Item = tuple[str, str, Style]  # name, text, style of the text
 
@@ -32,6 +33,9 @@ def cpu_items(node: NodeView, palette: Palette) -> list[Item]:
             items.append((name, "not visible", palette.states["stale"]))
         else:
             items.append((name, format_pct(value), palette.states["degraded"] if value >= limit else palette.text))
+    if host.cpu_wait_ms is not None:
+        style = palette.states["degraded"] if host.cpu_wait_ms >= _LONG_WAIT_MS else palette.text
+        items.insert(2, ("waits", f"{format_ms(host.cpu_wait_ms)} ms", style))
     return [*items, ("told", f"{age_words(host.age_s)} ago", palette.dim)]
 
 

@@ -11,7 +11,7 @@ from meshtop.engine.attribution import OwnConnections
 from meshtop.engine.hosts import used_pct
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.stallbook import StallBook
-from meshtop.engine.verdicts.host import counted, full_cpu
+from meshtop.engine.verdicts.host import FullCpu, counted
 from meshtop.engine.verdicts.lifecycle import Candidate, Subject
 from meshtop.engine.verdicts.rules import RECEIVER, SENDER
 from meshtop.engine.verdicts.weigh import Rule, weigh
@@ -96,7 +96,7 @@ def held_up(code: str, src: str, dst: str, severity: str = "warning") -> Candida
 def test_links_that_wait_for_one_cpu_are_one_finding(told: Callable) -> None:
     record = told((), (), BUSY)
     waiting = [held_up("receiver-limited", "a", "e"), held_up("receiver-limited", "c", "e")]
-    (found,) = full_cpu("e", record, [*waiting, held_up("loss", "a", "c")])
+    (found,) = FullCpu().judge("e", record, [*waiting, held_up("loss", "a", "c")])
     assert (found.candidate.subject, found.candidate.severity) == (Subject("node-wide", node="e"), "warning")
     assert found.told == {each.subject for each in waiting}
     assert ("CPU, all cores", 99.0) in {(each.what, each.value) for each in found.candidate.evidence}
@@ -113,29 +113,45 @@ def test_links_that_wait_for_one_cpu_are_one_finding(told: Callable) -> None:
     ],
 )
 def test_a_full_cpu_alone_is_no_trouble(told: Callable, candidates: list[Candidate]) -> None:
-    assert list(full_cpu("e", told((), (), BUSY), candidates)) == []
+    assert list(FullCpu().judge("e", told((), (), BUSY), candidates)) == []
 
 
 def test_a_cpu_that_is_full_of_what_gives_way_explains_nothing(told: Callable) -> None:
     """Our samples come as they should, so whoever waits there does not wait for the CPU."""
     waiting = [held_up("receiver-limited", "a", "e"), held_up("receiver-limited", "c", "e")]
-    assert list(full_cpu("e", told((), (), BUSY, gaps=False), waiting)) == []
+    assert list(FullCpu().judge("e", told((), (), BUSY, gaps=False), waiting)) == []
     for hard in ({"steal_pct": 30.0}, {"busiest_core_softirq_pct": 97.0}):
         cpu = HostCpu(at_s=1009.0, cores=4, cpu_pct=60.0, **hard)
-        (found,) = full_cpu("e", told((), (), cpu, gaps=False), waiting)
+        (found,) = FullCpu().judge("e", told((), (), cpu, gaps=False), waiting)
         assert found.told == {each.subject for each in waiting}
+
+
+def test_it_waits_for_the_cpu_that_our_own_probe_waits_for(told: Callable) -> None:
+    waiting = [held_up("receiver-limited", "a", "e"), held_up("receiver-limited", "c", "e")]
+    for wait_ms, found in ((0.4, 0), (17.0, 1)):
+        cpu = HostCpu(at_s=1009.0, cores=4, cpu_pct=99.0, wait_ms=wait_ms)
+        judged = list(FullCpu().judge("e", told((), (), cpu, gaps=False), waiting))
+        assert len(judged) == found
+    evidence = {each.what: each.value for each in judged[0].candidate.evidence}
+    assert evidence["a process waits for a CPU, each time"] == 17.0
+
+
+def test_one_link_is_enough_for_it_to_go_on(told: Callable) -> None:
+    waiting = [held_up("receiver-limited", "a", "e"), held_up("receiver-limited", "c", "e")]
+    record, rule = told((), (), BUSY), FullCpu()
+    assert [len(list(rule.judge("e", record, waiting[:count]))) for count in (1, 2, 1, 0, 1)] == [0, 1, 1, 0, 0]
 
 
 def test_what_is_info_stays_info(told: Callable) -> None:
     waiting = [held_up("sender-limited", "e", "a", "info"), held_up("sender-limited", "e", "c", "info")]
-    (found,) = full_cpu("e", told((), (), BUSY), waiting)
+    (found,) = FullCpu().judge("e", told((), (), BUSY), waiting)
     assert found.candidate.severity == "info"
 
 
 def test_a_cpu_with_time_left_explains_nothing(told: Callable) -> None:
     waiting = [held_up("receiver-limited", "a", "e"), held_up("receiver-limited", "c", "e")]
     calm = HostCpu(at_s=1009.0, cores=4, cpu_pct=60.0, steal_pct=1.0, busiest_core_pct=99.0)
-    assert list(full_cpu("e", told((), (), calm), waiting)) == []
+    assert list(FullCpu().judge("e", told((), (), calm), waiting)) == []
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ CASES = (
     Case("receiver-limited", "slow-store-far", "e>a vpn", "loss-many"),
     Case("host-drops", "host-ring", "e", "line-loss"),  # its interface drops
     Case("host-drops", "host-queue", "e", "line-loss"),  # its queue discipline does, below a tunnel
+    Case("node-wide", "cpu-full", "a", "cpu-given"),  # two slow receivers there, and what fills the CPU gives way
     Case("clock-skew", "clock-off", "e", "slow-ssh"),
 )
 
@@ -141,6 +142,21 @@ def test_what_a_node_drops_itself_is_said_of_it_alone(name: str, replay: Callabl
     told = replay(name)
     assert [(f.code, f.node) for f in told.open] == [("host-drops", "e")]
     assert "sent again, the same way in ten seconds" in {each.what for each in told.open[0].evidence}
+
+
+def test_a_full_cpu_is_said_once_for_all_that_wait_for_it(replay: Callable) -> None:
+    """And what was said of the links stays until it is."""
+    told = replay("cpu-full")
+    assert [(f.code, f.node) for f in told.open] == [("node-wide", "a")]
+    assert "a process waits for a CPU, each time" in {each.what for each in told.open[0].evidence}
+    said = [(f.phase, f.code) for f in told]
+    assert said == [("open", "receiver-limited")] * 2 + [("open", "node-wide")] + [("closed", "receiver-limited")] * 2
+
+
+def test_a_cpu_that_is_full_of_what_gives_way_is_no_cause(replay: Callable) -> None:
+    told = replay("cpu-given")
+    assert told.codes() == {("receiver-limited", "c>a vpn"), ("receiver-limited", "e>a vpn")}
+    assert told.engine.snapshot(told.last_at).nodes[0].host.cpu_pct > 95
 
 
 def test_a_shaper_that_costs_nobody_anything_is_named_and_no_trouble(replay: Callable) -> None:
