@@ -179,6 +179,19 @@ def _at_a_node() -> Iterator[Extra]:
     queue_case = _sick("host-queue", "Its own queue is short.", 4, queue, must="host-drops", overlay="udp")
     for each in (ring_case, queue_case):
         yield each._replace(scenario=msgspec.structs.replace(each.scenario, codes=drops), sick=("e",))
+    yield Extra(
+        Scenario(
+            name="hub-cpu",
+            summary="The process of a tunnel over UDP does not keep up on its hub.",
+            hint="",
+            overlay="udp",
+            trouble_s=5.0,
+            traffic=(_store("a"), *(_copies(node, "a", 2, "6M") for node in ("d", "e"))),
+            faults=(FaultAt(target="a", kind="cpu-full", value="60", at_s=5.0),),
+            codes=Codes(must=(("host-drops",),), must_not=("policer", "reordering", "receiver-limited")),
+        ),
+        sick=("a",),
+    )
     uploads = [_copies(node, "a", 1) for node in ("c", "e")]
     for name, summary, options, count, codes in (
         (

@@ -7,7 +7,7 @@ those of a 32-bit kernel wrap. A difference that makes no sense is *not known*, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from meshtop.model import Value
@@ -19,6 +19,9 @@ WRAP_AT = 2**32
 _WRAP_MARGIN = 2**30
 # No interface of a mesh does 1 Tbit/s. A larger step is a damaged reading.
 MAX_PER_S = 125_000_000_000
+
+# Datagrams that came and found their socket's buffer, or the memory for all of them, full.
+_UDP_DROPPED = (("Udp", "RcvbufErrors"), ("Udp", "MemErrors"))
 
 # The node-wide TCP counters that are followed: those of a node's ``tcp``.
 RETRANS, ORIG_SENT, TIMEOUTS, DSACK, FAST, SLOW_START, TLP, SYN, *UNDONE = range(12)
@@ -80,6 +83,7 @@ class CounterDeltas(Value, frozen=True, kw_only=True):
     tcp: tuple[int | None, ...]
     devices: Mapping[str, DevDelta | None] | None
     softnet_dropped: int | None
+    udp_dropped: int | None = None  # IPv4: that of IPv6 is in /proc/net/snmp6, which is not read
 
 
 def difference(before: CounterReading, now: CounterReading, seconds: float) -> CounterDeltas:
@@ -88,7 +92,14 @@ def difference(before: CounterReading, now: CounterReading, seconds: float) -> C
         tcp=tuple(_step(before.value(*name), now.value(*name), seconds) for name in COUNTERS),
         devices=_devices(before.net_dev, now.net_dev, seconds),
         softnet_dropped=_softnet(before.softnet, now.softnet, seconds),
+        udp_dropped=_sum_known(_step(before.value(*name), now.value(*name), seconds) for name in _UDP_DROPPED),
     )
+
+
+def _sum_known(steps: Iterable[int | None]) -> int | None:
+    """None where none is known."""
+    known = [step for step in steps if step is not None]
+    return sum(known) if known else None
 
 
 def _step(before: int | None, now: int | None, seconds: float) -> int | None:
@@ -132,6 +143,4 @@ def _softnet(before: tuple[SoftnetRow, ...] | None, now: tuple[SoftnetRow, ...] 
         return 0
     old = {row.cpu: row.dropped for row in before}
     steps = [advance(old[row.cpu], row.dropped, seconds) for row in now if row.cpu in old]
-    # A CPU that came or went takes nothing away from what the others tell.
-    known = [step for step in steps if step is not None]
-    return sum(known) if known else None
+    return _sum_known(steps)  # a CPU that came or went takes nothing away from what the others tell

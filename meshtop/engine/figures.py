@@ -74,7 +74,8 @@ def node_view(record: NodeRecord, now: float, window: Window) -> NodeView:
             rx_bytes_per_s=_rounded(record.sessions.wire_bytes_per_s(now - window_s, now)),
         ),
         tcp=_tcp(window.measured),
-        softnet_drops=_softnet_drops(window.measured),
+        softnet_drops=_total(m.counters.softnet_dropped for m in window.measured),
+        udp_drops=_total(m.counters.udp_dropped for m in window.measured),
         interfaces=_interfaces(record, window.measured),
         **_host(record, now),
         sockets=boot.chains.sockets_total if boot is not None and boot.chains.sockets_known else None,
@@ -276,8 +277,8 @@ def _sum(rates: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _softnet_drops(measured: tuple[Measured, ...]) -> int | None:
-    known = [m.counters.softnet_dropped for m in measured if m.counters.softnet_dropped is not None]
+def _total(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
     return sum(known) if known else None
 
 

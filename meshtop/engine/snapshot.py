@@ -160,6 +160,7 @@ class NodeView(Value, frozen=True, kw_only=True):
     cost: ProbeCost = ProbeCost()
     tcp: NodeTcp = NodeTcp()
     softnet_drops: int | None = None
+    udp_drops: int | None = None
     interfaces: tuple[InterfaceRate, ...] = ()
     host: HostCpuView = HostCpuView()
     qdiscs: tuple[QdiscView, ...] | None = None  # None: not visible there, ``qdiscs_reason`` says why

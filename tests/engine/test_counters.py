@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,19 @@ def test_interfaces_that_come_or_start_anew_are_not_known_and_still_ones_are_lef
     assert devices["tun0"] is None
     assert devices["eth1"] is None
     assert "lo" not in devices
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "dropped"),
+    [
+        ({"RcvbufErrors": 5, "MemErrors": 1}, {"RcvbufErrors": 9, "MemErrors": 2}, 5),
+        ({"RcvbufErrors": 5}, {"RcvbufErrors": 5}, 0),  # MemErrors are of Linux 5.11 and later
+        ({"RcvbufErrors": 5}, {"RcvbufErrors": 2}, None),
+        ({"InErrors": 5}, {"InErrors": 7}, None),
+    ],
+)
+def test_datagrams_that_found_no_room(before, now, dropped):
+    assert difference(reading({"Udp": before}), reading({"Udp": now}), 1.0).udp_dropped == dropped
 
 
 def test_softnet_counts_the_cpus_that_were_there_before():

@@ -451,7 +451,7 @@ def test_counters_of_a_node(story, build):
 
     def parts(k):
         return {
-            "snmp": {"Tcp": {"RetransSegs": 100 + k}},
+            "snmp": {"Tcp": {"RetransSegs": 100 + k}, "Udp": {"RcvbufErrors": 3 * k}},
             "netstat": {
                 "TcpExt": {
                     "TCPOrigDataSent": 1000 + 99 * k,
@@ -478,7 +478,7 @@ def test_counters_of_a_node(story, build):
     assert (node.tcp.fast_per_s, node.tcp.tlp_per_s, node.tcp.syn_per_s) == (3.0, 4.0, 1.0)
     assert node.tcp.slow_start_per_s is None  # this kernel does not count them
     assert node.tcp.spurious_per_s == 2.0  # what TCPSpuriousRTOs counts is among TCPLossUndo already
-    assert node.softnet_drops == 4
+    assert (node.softnet_drops, node.udp_drops) == (4, 12)
     rates = {rate.name: (rate.rx_bps, rate.tx_bps, rate.rx_drop) for rate in node.interfaces}
     assert rates == {"eth0": (8000.0, 1000.0, 0), "lo": (0.0, 0.0, 0)}
     assert (node.kernel, node.ss, node.root) == ("6.1.0", "6.1.0", False)

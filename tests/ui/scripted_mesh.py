@@ -339,6 +339,7 @@ def node_view(node: Node, tick: int) -> NodeView:
         cost=ProbeCost(cpu_pct=0.4 + 0.2 * noise(name, tick // 5), rx_bytes_per_s=590 + 80 * noise(name, tick // 3)),
         tcp=NodeTcp(retrans_per_s=2.1, retrans_pct=3.1 if sick else 0.1, timeouts_per_s=1.2 if sick else 0.0),
         softnet_drops=0,
+        udp_drops=7 if sick else 0,
         interfaces=(
             InterfaceRate(name="lo", rx_bps=0.0, tx_bps=0.0, rx_drop=0, tx_drop=0),
             InterfaceRate(name="eth0", rx_bps=3.3e6, tx_bps=4.1e6, rx_drop=0, tx_drop=12 if sick else 0),

@@ -59,6 +59,13 @@ class Candidate(NamedTuple):
     both_ways: bool = False
 
 
+class OfNode(NamedTuple):
+    """A finding of a node, and those of links that are part of it."""
+
+    candidate: Candidate
+    told: frozenset[Subject] = frozenset()
+
+
 class _Held:
     __slots__ = (
         "candidate",

@@ -7,7 +7,7 @@ Policing", SIGCOMM 2016). docs/findings.md says the same to operators.
 
 from __future__ import annotations
 
-from meshtop.engine.verdicts.host import FULL_PCT
+from meshtop.engine.verdicts.cpu import FULL_PCT
 from meshtop.engine.verdicts.measure import MIN_BLOAT_MS
 from meshtop.engine.verdicts.signals import ENOUGH_SEGS
 from meshtop.engine.verdicts.weigh import Rule, Sign

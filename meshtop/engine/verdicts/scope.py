@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import Evidence, NodeState
+from meshtop.engine.verdicts.clock import skew
+from meshtop.engine.verdicts.cpu import FullCpu
+from meshtop.engine.verdicts.drops import HostDrops
 from meshtop.engine.verdicts.gathering import Gathered
-from meshtop.engine.verdicts.host import FullCpu, HostDrops, skew
 from meshtop.engine.verdicts.lifecycle import OPENS_AT, STAYS_AT, Candidate, Subject
 from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.weigh import Severity
@@ -57,14 +59,16 @@ class NodesAsWhole:
             found.extend(self._unreachable(node.name, now, signals))
         found.extend(self._silent(signals))
         for name, record in self._records.items():
-            of_host = (
+            of_node = (
                 *self._drops.judge(name, record, candidates, signals),
                 *self._full_cpu.judge(name, record, candidates),
             )
-            for each in of_host:
+            for each in of_node:
                 found.append(each.candidate)
                 self._told |= each.told
             found.extend(skew(name, record, now))
+        if self._drops.of_tunnels:
+            self._told |= _lost_in_the_overlay(candidates)
         found.extend(self._lossy(candidates, signals))
         found.extend(self._together(candidates, signals))
         return found
@@ -253,6 +257,16 @@ class NodesAsWhole:
                 continue
             self._covered.add((name, code))
             yield _shared(code, name, sends, path, members)
+
+
+def _lost_in_the_overlay(candidates: Sequence[Candidate]) -> set[Subject]:
+    """Pings that pass below it: where a tunnel's own process is known to drop what others send each other through it,
+    it is that."""
+    lost = {each.subject for each in candidates if each.subject.code == "loss" and each.both_ways}
+    compared = {each.subject for each in candidates if each.subject.code == "overlay-only"}
+    compared |= {subject._replace(src=subject.dst, dst=subject.src) for subject in compared}
+    pairs = {subject for subject in lost if subject._replace(code="overlay-only") in compared}
+    return {subject._replace(code=code) for subject in pairs for code in ("loss", "overlay-only")}
 
 
 class _Pool(NamedTuple):

@@ -105,7 +105,7 @@ def _drops(node: NodeView, palette: Palette) -> list[Item]:
 
     rx = [one.rx_drop for one in node.interfaces if one.rx_drop is not None]
     tx = [one.tx_drop for one in node.interfaces if one.tx_drop is not None]
-    items = [("softnet", *count(node.softnet_drops))]
+    items = [("softnet", *count(node.softnet_drops)), ("UDP", *count(node.udp_drops))]
     items += [("NIC in", *count(sum(rx) if rx else None)), ("NIC out", *count(sum(tx) if tx else None))]
     return [*items, qdisc_item(node, palette)]
 

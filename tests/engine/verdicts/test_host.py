@@ -11,7 +11,8 @@ from meshtop.engine.attribution import OwnConnections
 from meshtop.engine.hosts import used_pct
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.stallbook import StallBook
-from meshtop.engine.verdicts.host import FullCpu, counted
+from meshtop.engine.verdicts.cpu import FullCpu
+from meshtop.engine.verdicts.drops import counted
 from meshtop.engine.verdicts.lifecycle import Candidate, Subject
 from meshtop.engine.verdicts.rules import RECEIVER, SENDER
 from meshtop.engine.verdicts.weigh import Rule, weigh
@@ -87,6 +88,16 @@ def test_who_set_it_up_and_why_is_said(story: Callable, kind: str, words: str) -
     assert (found.code, found.node, found.severity) == ("host-drops", "e", "info")  # nobody sends anything again
     assert words in found.summary
     assert found.next
+
+
+def test_datagrams_that_nobody_misses_are_no_trouble(story: Callable) -> None:
+    """As those of a name server that was asked too much at once."""
+    one = story()
+    one.begin(snmp={"Udp": {"RcvbufErrors": 0}})
+    for second in range(1, 8):
+        one.second(snmp={"Udp": {"RcvbufErrors": 40 * second}})
+    assert one.engine.snapshot(one.now).findings == ()
+    assert one.node().udp_drops == 280
 
 
 def held_up(code: str, src: str, dst: str, severity: str = "warning") -> Candidate:

@@ -42,6 +42,7 @@ CASES = (
     Case("receiver-limited", "slow-store-far", "e>a vpn", "loss-many"),
     Case("host-drops", "host-ring", "e", "line-loss"),  # its interface drops
     Case("host-drops", "host-queue", "e", "line-loss"),  # its queue discipline does, below a tunnel
+    Case("host-drops", "hub-cpu", "a", "policer-one"),  # a tunnel's process does, which waits for the CPU
     Case("node-wide", "cpu-full", "a", "cpu-given"),  # two slow receivers there, and what fills the CPU gives way
     Case("clock-skew", "clock-off", "e", "slow-ssh"),
 )
@@ -142,6 +143,16 @@ def test_what_a_node_drops_itself_is_said_of_it_alone(name: str, replay: Callabl
     told = replay(name)
     assert [(f.code, f.node) for f in told.open] == [("host-drops", "e")]
     assert "sent again, the same way in ten seconds" in {each.what for each in told.open[0].evidence}
+
+
+def test_a_tunnel_that_does_not_keep_up_is_said_of_its_node_alone(replay: Callable) -> None:
+    """Pings between others are lost in it, too: nothing is said of their links."""
+    told = replay("hub-cpu")
+    assert told.codes() == {("host-drops", "a")}
+    assert "does not read its datagrams as they come" in told.open[0].summary
+    assert {"datagrams dropped at full sockets (RcvbufErrors)", "sent again, the same way in ten seconds"} <= {
+        each.what for each in told.open[0].evidence
+    }
 
 
 def test_a_full_cpu_is_said_once_for_all_that_wait_for_it(replay: Callable) -> None:
