@@ -169,6 +169,60 @@ def _alike() -> Iterator[Extra]:
     )
 
 
+def _of_all_its_links() -> Iterator[Extra]:
+    """The same on a whole row or column: one finding of the node."""
+    peers = ("a", "b", "c", "d")
+    stores = tuple(_store(node) for node in peers)
+    cut = tuple(FaultAt(target="d", kind="blackout", path=path, at_s=5.0) for path in ("public", "vpn"))
+    lossy = tuple(FaultAt(target=node, kind="loss", value="6", path="vpn", at_s=5.0) for node in ("b", "c", "d", "e"))
+    sparse = tuple(_copies("e", node, 1, "300k") for node in ("a", "c"))
+    for name, summary, traffic, faults, sick in (
+        (
+            "row-loss",
+            "One node's line loses what it sends to four others.",
+            (*stores, *(_copies("e", node, 1, "1500k") for node in peers)),
+            (FaultAt(target="e", kind="loss", value="4", one_way=True, path="vpn", at_s=5.0),),
+            ("e",),
+        ),
+        (
+            "row-bloat",
+            "One node's uplink has a long queue, and three copies fill it.",
+            (*stores, *(_copies("e", node, 2) for node in ("a", "c", "d"))),
+            (
+                FaultAt(target="e", kind="queue", value="1500ms", at_s=5.0),
+                FaultAt(target="e", kind="rate", value="8M", at_s=5.0),
+            ),
+            ("e",),
+        ),
+        (
+            "ways-of-one",
+            "On the overlay one node loses some of all it sends and is sent.",
+            (*stores, *sparse),
+            (FaultAt(target="e", kind="loss", value="6", path="vpn", at_s=5.0),),
+            ("e",),
+        ),
+        ("ways-of-all", "On the overlay all nodes lose some.", (*stores, *sparse), lossy, ()),
+        (
+            "node-gone",
+            "A node is gone, for its peers and for us.",
+            (*stores, _copies("e", "d", 1, "2M")),
+            (*cut, FaultAt(target="d", kind="mgmt-cut", at_s=5.0)),
+            ("d",),
+        ),
+    ):
+        code = "unreachable" if name == "node-gone" else "node-wide"
+        scenario = Scenario(
+            name=name,
+            summary=summary,
+            hint="",
+            trouble_s=5.0,
+            traffic=traffic,
+            faults=faults,
+            codes=Codes(must=((code,),), must_not=("reordering", "receiver-limited")),
+        )
+        yield Extra(scenario, sick=sick)
+
+
 def _at_a_node() -> Iterator[Extra]:
     """What a node does itself, and what looks like it."""
     ring = FaultAt(target="e", kind="host-ring", value="4", at_s=5.0)
@@ -280,6 +334,7 @@ def extras() -> dict[str, Extra]:
         *(_late(name) for name in names() if name not in _NOT_LATE),
         *(each for name in names() for each in _otherwise(name)),
         *_alike(),
+        *_of_all_its_links(),
         *_at_a_node(),
     ]
     return {each.scenario.name: each for each in found}

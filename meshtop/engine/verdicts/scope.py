@@ -33,6 +33,8 @@ _STUCK_AFTER_S = 8.0
 # What the silence of a link may be called besides.
 _OF_SILENCE = ("blackout", "overlay-only", "pmtu-blackhole", "loss")
 
+_FEWEST_COMPARED, _FEWEST_FLOWS = 2, 2
+_SURE = 0.7
 # Trouble that a row or a column of links can share; that of applications is theirs.
 _SHARED = ("blackout", "loss", "reordering", "policer", "pmtu-blackhole", "bufferbloat", "tcp-over-tcp")
 
@@ -47,6 +49,7 @@ class NodesAsWhole:
         self._lossiest: NodeName | None = None
         self._lost_at: dict[NodeName, float] = {}
         self._silent_links: frozenset[LinkKey] = frozenset()
+        self._flows_lose = False
         self._drops = HostDrops()
         self._full_cpu = FullCpu()
 
@@ -201,17 +204,34 @@ class NodesAsWhole:
             sick = signals[LinkKey(mine[0].src or "", mine[0].dst or "", mine[0].path or "")].pair_loss_pct or 0.0
             if beside.links and beside.lossy >= _MOST_LINKS * beside.links and beside.pct >= _AS_LOSSY * sick:
                 worst[name] = beside
+        flows = self._lost_by_flows(candidates, pairs, worst)
         self._told.update(
             subject._replace(code=code)
             for subject in pairs
             if subject.src in worst or subject.dst in worst
             for code in ("loss", "overlay-only")
         )
+        self._told.update(each.subject for each in flows)
         for name in self._named(worst):
             pair = next(subject for subject in pairs if name in (subject.src, subject.dst))
             alike = [other for other in worst if other != name] if len(worst) >= _FEWEST_ALIKE else []
             well = self._well_elsewhere(signals, name, pair)
             yield _lossy_line(name, pair.path or "", worst[name], well, alike)
+            compared = [c for c in flows if c.subject.code == "overlay-only" and (alike or name in c.subject)]
+            if well and compared:
+                yield _compared(name, "loss", compared)
+
+    def _lost_by_flows(
+        self, candidates: Sequence[Candidate], pairs: Iterable[Subject], worst: Mapping[NodeName, _Pool]
+    ) -> list[Candidate]:
+        """What their flows lose on the paths of these pairs. That of a single link stays what it is: it has a
+        direction, and its share of what is sent is better known; unless there were more a while ago."""
+        paths = {subject.path for subject in pairs}
+        found = [c for c in candidates if c.subject.path in paths and _is_of_loss(c) and not c.both_ways]
+        found = [c for c in found if not worst.keys().isdisjoint((c.subject.src, c.subject.dst))]
+        links = {c.subject for c in found if c.subject.code == "loss"}
+        self._flows_lose = len(links) >= (1 if self._flows_lose else _FEWEST_FLOWS)
+        return found if self._flows_lose else []
 
     def _named(self, worst: Mapping[NodeName, _Pool]) -> Iterable[NodeName]:
         """Each; where there are many, it is what they share: one for all, and the same as before while it is one of
@@ -256,7 +276,21 @@ class NodesAsWhole:
             if len(members) < len(judged):
                 continue
             self._covered.add((name, code))
-            yield _shared(code, name, sends, path, members)
+            ends = {frozenset((each.subject.src, each.subject.dst)) for each in members}
+            compared = [
+                each
+                for each in candidates
+                if _is_above(each, code)
+                and each.confidence >= OPENS_AT
+                and each.subject.path == path
+                and frozenset((each.subject.src, each.subject.dst)) in ends
+                and not self.covers(each.subject)
+            ]
+            well = len(compared) >= _FEWEST_COMPARED
+            yield _shared(code, name, sends, path, members, well)
+            if well:
+                self._told.update(each.subject for each in compared)
+                yield _compared(name, code, compared)
 
 
 def _lost_in_the_overlay(candidates: Sequence[Candidate]) -> set[Subject]:
@@ -267,6 +301,36 @@ def _lost_in_the_overlay(candidates: Sequence[Candidate]) -> set[Subject]:
     compared |= {subject._replace(src=subject.dst, dst=subject.src) for subject in compared}
     pairs = {subject for subject in lost if subject._replace(code="overlay-only") in compared}
     return {subject._replace(code=code) for subject in pairs for code in ("loss", "overlay-only")}
+
+
+def _is_above(candidate: Candidate, code: str) -> bool:
+    """Whether it is a comparison of paths that found this on the overlay."""
+    return candidate.subject.code == "overlay-only" and candidate.evidence[0].value == code
+
+
+def _is_of_loss(candidate: Candidate) -> bool:
+    """What lost packets are called on a link."""
+    code = candidate.subject.code
+    if code == "policer":
+        return candidate.confidence < _SURE
+    return code in ("loss", "ack-path-loss") or _is_above(candidate, "loss") or _is_above(candidate, "policer")
+
+
+def _compared(name: NodeName, code: str, pairs: Sequence[Candidate]) -> Candidate:
+    """One comparison instead of one for each of its pairs."""
+    surest = max(pairs, key=lambda each: each.confidence)
+    path = surest.subject.path
+    return surest._replace(
+        subject=Subject("overlay-only", node=name),
+        severity="critical" if any(each.severity == "critical" for each in pairs) else "warning",
+        summary=f"{name}: it is the overlay. {path} shows {code} on its links; the same pairs are well below it",
+        evidence=(
+            Evidence(what=f"pairs with {code} on {path} alone", value=len(pairs), expected="none"),
+            *surest.evidence,
+        ),
+        at_once=False,
+        both_ways=False,
+    )
 
 
 class _Pool(NamedTuple):
@@ -324,7 +388,8 @@ def _could_show(code: str, link: LinkSignals) -> bool:
     return link.data_segs >= 100
 
 
-def _shared(code: str, name: NodeName, sends: bool, path: str, members: Sequence[Candidate]) -> Candidate:
+def _shared(code: str, name: NodeName, sends: bool, path: str, members: Sequence[Candidate], well: bool) -> Candidate:
+    """``well``: below the overlay, the same pairs are."""
     severity: Severity = "critical" if any(each.severity == "critical" for each in members) else "warning"
     surest = max(members, key=lambda each: each.confidence)
     way = "out of" if sends else "into"
@@ -332,7 +397,8 @@ def _shared(code: str, name: NodeName, sends: bool, path: str, members: Sequence
         subject=Subject("node-wide", node=name),
         severity=severity,
         confidence=max(OPENS_AT, min(0.95, surest.confidence + 0.1)),
-        summary=f"{name}: {code} on all {len(members)} links {way} it on {path}: look at its line, not at its peers",
+        summary=f"{name}: {code} on all {len(members)} links {way} it on {path}: look at its "
+        f"{'tunnel' if well else 'line'}, not at its peers",
         evidence=(
             Evidence(what=f"links {way} it with {code}", value=len(members), expected=f"all {len(members)} of {path}"),
             *surest.evidence,

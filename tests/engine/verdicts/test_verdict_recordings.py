@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -34,7 +34,11 @@ CASES = (
     Case("ack-path-loss", "ack-loss", "e>a vpn", "loss"),
     Case("overlay-only", "miku", "e>a vpn", "bufferbloat"),
     Case("node-wide", "node-down", "d", "blackout"),
+    Case("node-wide", "row-loss", "e", "loss-many"),  # TCP on every link out of it
+    Case("node-wide", "row-bloat", "e", "bufferbloat"),
+    Case("node-wide", "ways-of-one", "e", "ping-loss"),  # pings on all its ways, and two flows
     Case("unreachable", "unreachable", "d", "node-down"),
+    Case("unreachable", "node-gone", "d", "node-down"),  # for its peers, too
     Case("loss", "loss-one", "e>a vpn", "full-lines-bbr"),  # a single flow crawls, without a stall
     Case("loss", "loss-many", "e>a vpn", "full-lines-bbr"),  # BBR overflows a full line's queue by some percent
     Case("policer", "policer-one", "e>a vpn", "loss-many"),
@@ -176,6 +180,41 @@ def test_a_shaper_that_costs_nobody_anything_is_named_and_no_trouble(replay: Cal
     assert (finding.code, finding.node, finding.severity) == ("host-drops", "e", "info")
     assert "its own tbf at 8Mbit on vpn0" in finding.summary
     assert {(each.what, each.value) for each in finding.against} == {("sent again, the same way in ten seconds", 0)}
+
+
+def open_ones(told: Any) -> set[tuple[str, str | None]]:
+    return {(f.code, f.node) for f in told.open if f.severity != "info"}
+
+
+def test_what_a_whole_row_shares_is_said_once(replay: Callable) -> None:
+    """The mechanism, and where the same pairs are well below the overlay, that it is the overlay: not one for each."""
+    told = replay("row-loss")
+    assert open_ones(told) == {("node-wide", "e"), ("overlay-only", "e")}
+    whole, comparison = told.open
+    assert "loss on all 4 links out of it on vpn: look at its tunnel" in whole.summary
+    assert (comparison.evidence[0].what, comparison.evidence[0].value) == ("pairs with loss on vpn alone", 4)
+    told = replay("row-bloat")
+    assert open_ones(told) == {("node-wide", "e")}
+    assert "bufferbloat on all 3 links out of it on vpn: look at its line" in told.open[0].summary
+
+
+def test_loss_on_all_ways_of_a_node_is_said_once_for_pings_and_flows(replay: Callable) -> None:
+    told = replay("ways-of-one")
+    assert open_ones(told) == {("node-wide", "e"), ("overlay-only", "e")}
+    assert "on all its ways over vpn, and on no others: look at its tunnel" in told.open[0].summary
+
+
+def test_where_all_nodes_lose_one_is_named_and_what_they_share(replay: Callable) -> None:
+    told = replay("ways-of-all")
+    (whole,) = (f for f in told.open if f.code == "node-wide")
+    assert "as on those of" in whole.summary
+    assert {node for _, node in open_ones(told)} == {whole.node}
+
+
+def test_a_node_that_is_gone_for_all_is_said_once(replay: Callable) -> None:
+    told = replay("node-gone")
+    assert open_ones(told) == {("unreachable", "d")}
+    assert "d is gone" in told.open[0].summary
 
 
 def test_a_lossy_line_is_said_once(replay: Callable) -> None:
