@@ -68,7 +68,7 @@ def _finding(overlay: BurstRecord, underlay: BurstRecord) -> FindingView | None:
         id=f"{overlay.id}-{underlay.id}",
         code="overlay-only",
         severity=severity,  # type: ignore[arg-type]  # of the two words above
-        confidence=min(0.95, 0.6 + 0.15 * len(signs)),
+        confidence=round(min(0.95, 0.6 + 0.15 * len(signs)), 2),
         src=overlay.src,
         dst=overlay.dst,
         path=overlay.path,
