@@ -246,6 +246,8 @@ def _at_a_node() -> Iterator[Extra]:
         ),
         sick=("a",),
     )
+    starved = FaultAt(target="e", kind="cpu-full", value="60", at_s=5.0)
+    yield _sick("client-cpu", "That of a tunnel's client.", 4, starved, must="bufferbloat", overlay="udp")
     uploads = [_copies(node, "a", 1) for node in ("c", "e")]
     for name, summary, options, count, codes in (
         (

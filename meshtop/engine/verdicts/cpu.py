@@ -17,7 +17,7 @@ _WINDOW_S = 10.0
 FULL_PCT, _FULL_CORE_PCT, _STOLEN_PCT = 95.0, 90.0, 25.0
 _IDLE_CORE_PCT = 50.0
 # Who wants a CPU gets one within a millisecond, also where some that always want one are there, too.
-_LONG_WAIT_MS = 5.0
+LONG_WAIT_MS = 5.0
 _ALL_CORES = "CPU, all cores"
 _FEWEST_PEERS = 2
 _ENOUGH_SAMPLES = 0.7
@@ -91,8 +91,8 @@ def _held_up_at(name: NodeName, subject: Subject) -> bool:
 def waits(record: NodeRecord) -> Iterator[Evidence]:
     """What our own probe has to wait for there, as any process has."""
     wait_ms = record.cpu.wait_ms if record.cpu is not None else None
-    if wait_ms is not None and wait_ms >= _LONG_WAIT_MS:
-        expected = f"< {_LONG_WAIT_MS:g} ms"
+    if wait_ms is not None and wait_ms >= LONG_WAIT_MS:
+        expected = f"< {LONG_WAIT_MS:g} ms"
         yield Evidence(what="a process waits for a CPU, each time", value=round(wait_ms, 1), expected=expected)
     newest = record.samples.newest_time or 0.0
     told, due = len(record.samples.between(newest - _WINDOW_S, newest)), _WINDOW_S / max(record.interval_s, 0.1)

@@ -61,8 +61,8 @@ class Gathered(Mapping[LinkKey, LinkSignals]):
         if made is None:
             link = self._links[key]
             made = gather(self._records[key.src], link, self._tallies.get(key.src), self._tallies.get(key.dst))
-            made.src_cpu_pct = used_pct(self._records[key.src].cpu)
-            made.dst_cpu_pct = used_pct(self._records[key.dst].cpu)
+            made.src_cpu_pct, made.src_wait_ms = _cpu(self._records[key.src])
+            made.dst_cpu_pct, made.dst_wait_ms = _cpu(self._records[key.dst])
             self._made[key] = made
         return made
 
@@ -71,3 +71,8 @@ class Gathered(Mapping[LinkKey, LinkSignals]):
 
     def __len__(self) -> int:
         return len(self._links)
+
+
+def _cpu(record: NodeRecord) -> tuple[float | None, float | None]:
+    """How much of its time is gone, and how long a process waits for some."""
+    return used_pct(record.cpu), record.cpu.wait_ms if record.cpu is not None else None

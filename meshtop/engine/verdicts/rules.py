@@ -7,7 +7,7 @@ Policing", SIGCOMM 2016). docs/findings.md says the same to operators.
 
 from __future__ import annotations
 
-from meshtop.engine.verdicts.cpu import FULL_PCT
+from meshtop.engine.verdicts.cpu import FULL_PCT, LONG_WAIT_MS
 from meshtop.engine.verdicts.measure import MIN_BLOAT_MS
 from meshtop.engine.verdicts.signals import ENOUGH_SEGS
 from meshtop.engine.verdicts.weigh import Rule, Sign
@@ -266,6 +266,7 @@ BUFFERBLOAT = Rule(
         Sign("unsent in the tunnel's sockets", "outer_notsent", "<", 32_768, 0.0, 0.6, unit="bytes"),
         Sign("underlay pings, added", "below.rtt_added_ms", ">=", MIN_BLOAT_MS / 2, 0.3, unit="ms"),
         Sign("loaded ping / idle ping", "loaded_ratio", ">=", 3.0, 1.5, 1.5, contra=2.0),
+        Sign("the sender's processes wait for a CPU, each time", "src_wait_ms", ">=", LONG_WAIT_MS, 0.1, unit="ms"),
     ),
     severity=warning,
     summary=say_bufferbloat,
@@ -315,6 +316,7 @@ RECEIVER = Rule(
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.2, 0.8, contra=2.0, unit="%"),
         Sign("srtt/minrtt", "tcp_inflation", "<", 5.0, 0.2, 0.8, contra=8.0),
         Sign("CPU of the receiver", "dst_cpu_pct", ">=", FULL_PCT, 0.2, unit="%"),
+        Sign("its processes wait for a CPU, each time", "dst_wait_ms", ">=", LONG_WAIT_MS, 0.2, unit="ms"),
     ),
     severity=warning,
     summary=say_receiver,
@@ -335,6 +337,7 @@ SENDER = Rule(
         Sign("busy", "busy_share", ">=", 0.5, 0.4, needed=True),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, 1.0, contra=2.0, unit="%"),
         Sign("CPU of the sender", "src_cpu_pct", ">=", FULL_PCT, 0.2, unit="%"),
+        Sign("its processes wait for a CPU, each time", "src_wait_ms", ">=", LONG_WAIT_MS, 0.2, unit="ms"),
     ),
     severity=info,
     summary=say_sender,
@@ -353,6 +356,7 @@ IN_FLIGHT = Rule(
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, needed=True, unit="%"),
         Sign("srtt/minrtt", "queue", "<", 2.0, 0.2, 0.8, contra=3.0),
         Sign("CPU of the sender", "src_cpu_pct", ">=", FULL_PCT, 0.2, unit="%"),
+        Sign("its processes wait for a CPU, each time", "src_wait_ms", ">=", LONG_WAIT_MS, 0.2, unit="ms"),
     ),
     severity=info,
     summary=say_in_flight,

@@ -401,6 +401,11 @@ def _shared(code: str, name: NodeName, sends: bool, path: str, members: Sequence
         f"{'tunnel' if well else 'line'}, not at its peers",
         evidence=(
             Evidence(what=f"links {way} it with {code}", value=len(members), expected=f"all {len(members)} of {path}"),
+            Evidence(
+                what="the surest of them",
+                value=f"{surest.subject.src} → {surest.subject.dst}",
+                expected="the others alike",
+            ),
             *surest.evidence,
         ),
         against=surest.against,

@@ -115,6 +115,8 @@ class LinkSignals:
     peers_loss_pct: float | None = None  # pings of others to the same node, the worst of them
     src_cpu_pct: float | None = None  # of the host's time, what is gone: busy or stolen
     dst_cpu_pct: float | None = None
+    src_wait_ms: float | None = None  # for a CPU, each time that a process there wants one
+    dst_wait_ms: float | None = None
     line_use: float | None = None  # of the nominal rate of the line, the fuller of the two ends
     overflows: bool | None = None  # the line is full and a queue stands before it
     outer: str | None = None  # what carries an overlay: "tcp" or "udp"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meshtop import units
+from meshtop.engine.verdicts.cpu import LONG_WAIT_MS
 from meshtop.engine.verdicts.signals import ENOUGH_SEGS, LinkSignals
 from meshtop.engine.verdicts.weigh import Severity, ago
 
@@ -90,10 +91,17 @@ def _ago(s: LinkSignals, figure: str) -> str:
 
 def say_bufferbloat(s: LinkSignals) -> str:
     tunnel = ", before or inside the tunnel's TCP connection" if s.outer == "tcp" else ""
+    waits = _waits(f"; {s.key.src}'s", s.src_wait_ms) if s.overlay else ""
     return (
         f"{_pair(s)}: a queue adds {units.format_ms(s.tcp_added_ms)} ms to every round trip, "
-        f"{_times(s.tcp_inflation)} the least{tunnel}; little is lost"
+        f"{_times(s.tcp_inflation)} the least{tunnel}; little is lost{waits}"
     )
+
+
+def _waits(whose: str, wait_ms: float | None) -> str:
+    if wait_ms is None or wait_ms < LONG_WAIT_MS:
+        return ""
+    return f"{whose} processes wait {units.format_ms(wait_ms)} ms for a CPU each time"
 
 
 def say_tcp_over_tcp(s: LinkSignals) -> str:
@@ -104,7 +112,8 @@ def say_tcp_over_tcp(s: LinkSignals) -> str:
 
 def say_receiver(s: LinkSignals) -> str:
     share = _pct(100 * (s.rwnd_share or 0))
-    return f"{_pair(s)}: {s.key.dst} reads too slowly: its window is closed {share} of the time"
+    waits = _waits(", and its", s.dst_wait_ms)
+    return f"{_pair(s)}: {s.key.dst} reads too slowly: its window is closed {share} of the time{waits}"
 
 
 def say_sender(s: LinkSignals) -> str:

@@ -26,6 +26,7 @@ CASES = (
     Case("pmtu-blackhole", "mtu-blackhole", "e>a vpn", "blackout"),
     Case("blackout", "blackout", "e>a vpn", "mtu-blackhole"),
     Case("bufferbloat", "bufferbloat", "e>a vpn", "full-lines"),
+    Case("bufferbloat", "client-cpu", "e>a vpn", "full-lines"),  # before a tunnel whose process waits for the CPU
     Case("tcp-over-tcp", "tcp-over-tcp", "b>a vpn", "bufferbloat"),
     Case("receiver-limited", "receiver-slow", "e>a vpn", "bufferbloat"),
     Case("sender-limited", "sender", "e>a vpn", "receiver-slow"),
@@ -166,6 +167,13 @@ def test_a_full_cpu_is_said_once_for_all_that_wait_for_it(replay: Callable) -> N
     assert "a process waits for a CPU, each time" in {each.what for each in told.open[0].evidence}
     said = [(f.phase, f.code) for f in told]
     assert said == [("open", "receiver-limited")] * 2 + [("open", "node-wide")] + [("closed", "receiver-limited")] * 2
+
+
+def test_what_waits_for_a_cpu_is_said_of_a_link_too(replay: Callable) -> None:
+    (queue,) = (f for f in replay("client-cpu").open if f.code == "bufferbloat")
+    assert "e's processes wait" in queue.summary
+    closed = [f for f in replay("cpu-full") if (f.code, f.phase) == ("receiver-limited", "closed")]
+    assert all("its processes wait" in f.summary for f in closed)
 
 
 def test_a_cpu_that_is_full_of_what_gives_way_is_no_cause(replay: Callable) -> None:
