@@ -105,7 +105,7 @@ def write(view: View, asked: Wanted, kept: Kept) -> None:
             if file == STANDARD_OUTPUT:
                 write_all(stdout(), content)
                 continue
-            file.write_bytes(content)
+            screenshot.write_whole(file, content)
         except OSError as error:
             raise click.UsageError(f"{file}: {error.strerror or error}") from None
         click.echo(f"meshtop: wrote {file}", err=True)

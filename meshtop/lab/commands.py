@@ -162,7 +162,8 @@ def exec_(name: str, node: str, command: tuple[str, ...]) -> None:
         command = command[1:]
     if not command:
         raise click.UsageError("which command?")
-    argv = Lab.open(name).command(node, command)
+    # By a shell, whose exit codes 126 and 127 say that the command could not be run.
+    argv = Lab.open(name).command(node, ("/bin/sh", "-c", 'exec "$@"', "sh", *command))
     sys.stdout.flush()
     os.execvp(argv[0], argv)  # noqa: S606  # in our place: signals, terminal and exit code are then the command's own
 

@@ -189,9 +189,20 @@ def save(picture: Picture, folder: Path) -> Saved:
     written = []
     for ending, content in contents.items():
         path = folder / f"{stem}{ending}"
-        path.write_bytes(content)
+        write_whole(path, content)
         written.append(path)
     return Saved(tuple(written), missing)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Where it does not fit on the disk, no part of it stays under a new name. Raises OSError."""
+    is_new = not path.exists()
+    try:
+        path.write_bytes(content)
+    except OSError:
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def default_folder() -> Path:

@@ -13,8 +13,8 @@ MESHTOP = str(Path(sys.executable).with_name("meshtop"))
 RECORDING = Path(__file__).parents[1] / "fixtures" / "recordings" / "loss.mtr"
 
 
-def meshtop(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [MESHTOP, "snapshot", "--from", str(RECORDING), *options]
+def meshtop(*options: str, cwd: Path, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*before, MESHTOP, "snapshot", "--from", str(RECORDING), *options]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
 
 
@@ -28,6 +28,14 @@ def test_a_picture_comes_with_its_text(tmp_path) -> None:
     assert text == (tmp_path / "b.txt").read_text(encoding="utf-8")
     assert len(text.splitlines()) == 30
     assert max(map(cell_len, text.splitlines())) <= 100
+
+
+def test_a_picture_that_does_not_fit_leaves_nothing(tmp_path) -> None:
+    """Files of at most 2 kB stand for a disk that is full."""
+    done = meshtop("--png", "a.png", cwd=tmp_path, before=("prlimit", "--fsize=2000"))
+    assert done.returncode == 2
+    assert "a.png: File too large" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_text_alone_and_the_state_beside_it(tmp_path) -> None:

@@ -57,6 +57,7 @@ def test_up_and_down_by_command(remains: Remains, lab_home: Path, tmp_path: Path
     assert "10.10.10.5" in command("status", "--name", "mine").stdout
 
     assert command("exec", "--name", "mine", "a", "sh", "-c", "exit 5").returncode == 5
+    assert command("exec", "--name", "mine", "a", "no-such-command").returncode == 127
     assert command("exec", "--name", "mine", "a", "ping", "-c1", "-W2", "10.10.10.2").returncode == 0
     assert command("fault", "--name", "mine", "a:b", "blackout", "--path", "vpn").returncode == 0
     assert command("exec", "--name", "mine", "a", "ping", "-c1", "-W1", "10.10.10.2").returncode == 1
