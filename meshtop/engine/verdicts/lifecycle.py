@@ -13,10 +13,11 @@ import msgspec
 from meshtop.engine.snapshot import Evidence, FindingEvent, FindingView
 from meshtop.engine.timeseries import rfc3339
 from meshtop.engine.verdicts.weigh import Severity
-from meshtop.model import ExperimentKind, NodeName, PathName
+from meshtop.model import ExperimentKind, LinkKey, NodeName, PathName
 
 OPENS_AT = 0.5  # as likely as not
 STAYS_AT = 0.4
+SURE = 0.7
 OPENS_AFTER_S = 2.0
 # Longer than a window: what a window has once held does not come and go with its edge.
 CLOSES_AFTER_S = 12.0
@@ -180,6 +181,14 @@ class Findings:
     def is_open(self, subject: Subject) -> bool:
         held = self._held.get(subject)
         return held is not None and held.id is not None
+
+    def sure_of(self, link: LinkKey) -> frozenset[str]:
+        """The codes of what is open of that link, and sure."""
+        return frozenset(
+            subject.code
+            for subject, held in self._held.items()
+            if held.id is not None and held.confidence >= SURE and subject[1:4] == link
+        )
 
     @property
     def open(self) -> tuple[FindingView, ...]:

@@ -13,7 +13,7 @@ from meshtop.engine.verdicts.clock import skew
 from meshtop.engine.verdicts.cpu import FullCpu
 from meshtop.engine.verdicts.drops import HostDrops
 from meshtop.engine.verdicts.gathering import Gathered
-from meshtop.engine.verdicts.lifecycle import OPENS_AT, STAYS_AT, Candidate, Subject
+from meshtop.engine.verdicts.lifecycle import OPENS_AT, STAYS_AT, SURE, Candidate, Subject
 from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.weigh import Severity
 from meshtop.model import LinkKey, Mesh, NodeName, PathName
@@ -34,7 +34,6 @@ _STUCK_AFTER_S = 8.0
 _OF_SILENCE = ("blackout", "overlay-only", "pmtu-blackhole", "loss")
 
 _FEWEST_COMPARED, _FEWEST_FLOWS = 2, 2
-_SURE = 0.7
 # Trouble that a row or a column of links can share; that of applications is theirs.
 _SHARED = ("blackout", "loss", "reordering", "policer", "pmtu-blackhole", "bufferbloat", "tcp-over-tcp")
 
@@ -312,7 +311,7 @@ def _is_of_loss(candidate: Candidate) -> bool:
     """What lost packets are called on a link."""
     code = candidate.subject.code
     if code == "policer":
-        return candidate.confidence < _SURE
+        return candidate.confidence < SURE
     return code in ("loss", "ack-path-loss") or _is_above(candidate, "loss") or _is_above(candidate, "policer")
 
 

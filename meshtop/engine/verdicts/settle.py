@@ -4,10 +4,10 @@ it; two that look alike on what is known are both said, less surely, with the ex
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
-from meshtop.engine.verdicts.lifecycle import OPENS_AT
+from meshtop.engine.verdicts.lifecycle import OPENS_AT, SURE
 from meshtop.engine.verdicts.weigh import Weighed
 from meshtop.model import ExperimentKind
 
@@ -37,7 +37,7 @@ EXPLAINS: tuple[Explains, ...] = (
 
 class Alike(NamedTuple):
     """Two causes with the same picture but for what ``by`` shows. Where neither is surer by ``margin``, both are
-    said."""
+    said, unless one of them is known already."""
 
     one: str
     other: str
@@ -59,9 +59,11 @@ class Settled(NamedTuple):
     explained: frozenset[str]
 
 
-def settled(found: Iterable[Weighed], *, new_loss: bool = False) -> Settled:
-    """``new_loss``: it is too early to tell a policer from loss by chance, even where it is not likely yet."""
-    possible = likely = _surest(found)
+def settled(found: Iterable[Weighed], *, new_loss: bool = False, known: Container[str] = ()) -> Settled:
+    """``new_loss``: it is too early to tell a policer from loss by chance, even where it is not likely yet. ``known``:
+    the codes that were told, and surely; on those what is as likely, and not sure by itself, casts no doubt."""
+    possible = _surest(found)
+    likely = dict(possible)
     if new_loss and "loss" in likely:
         likely = {**likely, "loss": _doubted(likely["loss"])}
     for explains in EXPLAINS:
@@ -75,6 +77,10 @@ def settled(found: Iterable[Weighed], *, new_loss: bool = False) -> Settled:
         if abs(one.confidence - other.confidence) >= pair.margin:
             weaker = one if one.confidence < other.confidence else other
             likely = {code: each for code, each in likely.items() if code != weaker.rule.code}
+            continue
+        newer = other if pair.one in known else one
+        if (pair.one in known) != (pair.other in known) and newer.confidence < SURE:
+            del likely[newer.rule.code]
             continue
         likely = {**likely, pair.one: _doubted(one), pair.other: _doubted(other)}
     return Settled(list(likely.values()), frozenset(possible.keys() - likely.keys()))

@@ -84,7 +84,7 @@ class Verdicts:
                 draw(link, told, now)
             if not _calm(link):
                 found = (w for rule in RULES if (w := weigh(rule, link)) is not None)
-                settlement = settled(found, new_loss=link.new_loss)
+                settlement = settled(found, new_loss=link.new_loss, known=self._findings.sure_of(key))
                 weighed[key] = settlement.said
                 link.doubted = any(each.doubted for each in settlement.said)
                 explained.update(Subject(code, *key) for code in settlement.explained)

@@ -91,6 +91,11 @@ def test_what_is_well_is_left_alone(name: str, replay: Callable) -> None:
     assert replay(name).codes() == set()
 
 
+def test_what_is_known_is_not_doubted_for_some_seconds_that_look_alike(replay: Callable) -> None:
+    """For three of them goodput varies by chance less than it should by chance, as a policer would have it."""
+    assert replay("loss-steady").codes() == {("loss", "e>a vpn"), ("overlay-only", "e>a vpn")}
+
+
 @pytest.mark.parametrize("name", ["udp-policed", "policer-one"])
 def test_nobody_is_sure_of_loss_by_chance_where_a_policer_is(name: str, replay: Callable) -> None:
     """Both look alike for some seconds: then that is what is said."""
