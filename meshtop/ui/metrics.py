@@ -118,7 +118,9 @@ def retx_per_s(link: LinkView, thresholds: Thresholds) -> Figure:
 
 
 def dsack(link: LinkView, thresholds: Thresholds) -> Figure:
-    return Figure(format_pct(link.dsack_pct), _known(link.dsack_pct))
+    """At most all: a duplicate is reported a round trip after it was sent, and so may be counted in the next window."""
+    share = link.dsack_pct
+    return Figure(format_pct(share if share is None else min(100.0, share)), _known(share))
 
 
 def loss(link: LinkView, thresholds: Thresholds) -> Figure:

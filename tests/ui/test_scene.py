@@ -9,10 +9,12 @@ import pytest
 from scripted_mesh import ScriptedSource, scripted_view
 
 from meshtop.engine.snapshot import LinkState
-from meshtop.model import LinkKey
+from meshtop.model import LinkKey, Thresholds
 from meshtop.ui.app import MeshtopApp
+from meshtop.ui.metrics import dsack
 from meshtop.ui.scene import BY_SEVERITY, RANK, WORDS, Scene
 from meshtop.ui.theme import palette as palette_of
+from meshtop.units import UNKNOWN
 
 KEY = LinkKey("a", "b", "vpn")
 
@@ -138,3 +140,10 @@ def _well(app: MeshtopApp) -> int:
         count += max(0, coloured - (1 if legend in text else 0))
         count += text.replace(legend, "").count("●") if not coloured else 0
     return count
+
+
+@pytest.mark.parametrize(("told", "shown"), [(66.0, "66%"), (117.3, "100%"), (None, UNKNOWN)])
+def test_no_more_than_all_is_needless(told: float | None, shown: str) -> None:
+    """Duplicates of the seconds before are reported in these, which the machine output leaves as it is."""
+    link = scene(dsack_pct=told).links[KEY].link
+    assert dsack(link, Thresholds()).text == shown
