@@ -27,6 +27,7 @@ from meshtop.ui.screenshot import Still, drawn
 from meshtop.ui.timecursor import utc
 
 RECORDING = Path(__file__).parents[2] / "docs" / "pictures" / "miku.mtr"
+VERDICTS = Path(__file__).parents[1] / "fixtures" / "verdicts"
 GRIDS = Path(__file__).parent / "grids" / "recorded"
 VIEWS = ("overview", "link:e:a", "node:a", "stalls", "diagnosis", "burst", "log")
 SIZES = ((120, 40), (80, 24), (40, 10))
@@ -36,15 +37,29 @@ DIALOGS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def folded():
-    """The engine at the end of the recording, and what it shows then."""
-    with RecordingReader(RECORDING) as reader:
+def end_of(path):
+    """The engine at the end of a recording, and what it shows then."""
+    with RecordingReader(path) as reader:
         engine = Engine(reader.header.mesh)
         for _ in replayed(engine, reader):
             pass
         assert reader.incomplete is None
         return engine, msgspec.structs.replace(engine.view(reader.last_at), replay=True)
+
+
+@pytest.fixture(scope="module")
+def folded():
+    return end_of(RECORDING)
+
+
+@pytest.mark.parametrize("size", SIZES[:2], ids=["120x40", "80x24"])
+@pytest.mark.parametrize(
+    ("recording", "name"), [("cpu-full", "overview"), ("cpu-full", "node:a"), ("row-loss", "diagnosis")]
+)
+async def test_what_is_of_a_whole_node_is_shown_of_it(recording, name, size):
+    engine, view = end_of(VERDICTS / f"{recording}.mtr")
+    picture = await drawn(view, name, size, trail=engine.trail, flows=engine.flows)
+    compare(f"{recording}-{name.replace(':', '-')}-{size[0]}x{size[1]}", picture.text)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES, ids=[f"{width}x{height}" for width, height in SIZES])

@@ -5,7 +5,7 @@ it is taken back, so that nothing flickers; how sure one is moves in steps.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -158,15 +158,13 @@ class Findings:
             del self._held[subject]
             yield self._close(held, now)
 
-    def drop(self, subjects: Iterable[Subject], now: float) -> list[FindingEvent]:
-        """These are told as part of another finding from now on."""
+    def drop(self, subjects: Container[Subject], now: float) -> list[FindingEvent]:
+        """These are told as part of another finding from now on. In the order in which they were likely first."""
         self._open = None
-        events = []
-        for subject in subjects:
-            held = self._held.pop(subject, None)
-            if held is not None and held.id is not None:
-                events.append(self._close(held, now))
-        return events
+        gone = [(subject, held) for subject, held in self._held.items() if subject in subjects]
+        for subject, _ in gone:
+            del self._held[subject]
+        return [self._close(held, now) for _, held in gone if held.id is not None]
 
     def _close(self, held: _Held, now: float) -> FindingEvent:
         held.faded = 1.0  # of a closed one one asks how sure it was

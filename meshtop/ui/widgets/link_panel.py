@@ -255,7 +255,7 @@ def _verdict(findings: Sequence[FindingView], width: int, glyphs: Glyphs, palett
     style = palette.states_bold[LOOKS_LIKE[grave[0].severity]]
     line = Line().gap().add(f"{glyphs.states[LOOKS_LIKE[grave[0].severity]]} ", style)
     for place, finding in enumerate(grave):
-        text = f"{finding.code} {finding.confidence:.0%}"
+        text = f"{f'{finding.node}: ' if finding.node else ''}{finding.code} {finding.confidence:.0%}"
         if place and line.width + 3 + len(text) > width - 1:
             break
         if place:
