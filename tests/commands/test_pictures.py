@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,19 @@ def test_the_begin_of_a_recordings_stream(tmp_path) -> None:
     whole, begin = events(), events("--for", "5s")
     assert begin == whole[: len(begin)]
     assert 0 < len(begin) < len(whole) / 2
+
+
+@pytest.mark.parametrize("name", ["cpu-full", "ways-of-all", "hub-cpu"])
+def test_the_same_recording_gives_the_same_stream(name: str) -> None:
+    """Whatever order this interpreter keeps its sets in."""
+    file = RECORDING.parents[1] / "verdicts" / f"{name}.mtr"
+
+    def events(seed: str) -> bytes:
+        command = [MESHTOP, "stream", "--from", str(file)]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        return subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60).stdout
+
+    assert events("1") == events("2") == events("3")
 
 
 def test_the_same_recording_gives_the_same_picture(tmp_path) -> None:
