@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from meshtop.engine.snapshot import FindingView
 from meshtop.model import NodeName, PathName
 from meshtop.ui.metrics import MetricName
 from meshtop.ui.scales import ScaleName
 from meshtop.ui.scene import TROUBLE, Scene
+
+Pair = tuple[NodeName, NodeName]
 
 
 @dataclass
@@ -56,15 +59,19 @@ class Choices:
             self.all_paths = True
 
     def settle(self, scene: Scene) -> None:
-        """Before the operator chose a pair, that of the gravest finding is chosen, else the one in the worst state,
-        else the first. One of which something is found, or that is in trouble, is kept as long as it is: what is
-        looked at does not change from under who reads it."""
+        """Before the operator chose a pair, that of the gravest finding is chosen (of one of a node, its link in the
+        worst state, or that carries most), else the one in the worst state, else the first. One of which something is
+        found, or that is in trouble, is kept as long as it is: what is looked at does not change from under who reads
+        it."""
         names = [node.name for node in scene.view.mesh.nodes]
         known = self.pair is not None and set(self.pair) <= set(names)
         if known and (self.picked or scene.view.past):
             return
-        found = [(one.src, one.dst) for one in scene.view.snapshot.findings if one.severity != "info"]
-        sick = [(src, dst) for src, dst in found if src is not None and dst is not None]
+        sick = [
+            pair
+            for one in scene.view.snapshot.findings
+            if one.severity != "info" and (pair := _about(one, scene, self.pair)) is not None
+        ]
         if sick:
             self.pair = self.pair if self.pair in sick else sick[0]
             return
@@ -102,3 +109,18 @@ class Choices:
             return
         place = distinct.index(self.pair) if self.pair in distinct else -step
         self.pick(*distinct[min(max(place + step, 0), len(distinct) - 1)])
+
+
+def _about(finding: FindingView, scene: Scene, now: Pair | None) -> Pair | None:
+    """The pair to look at for a finding; of a whole node ``now`` where that is as bad as any of its, and carries
+    something."""
+    if finding.src is not None and finding.dst is not None:
+        return finding.src, finding.dst
+    links = [shown for shown in scene.worst_first if finding.node in (shown.link.src, shown.link.dst)]
+    alike = [shown.link for shown in links if shown.state == links[0].state]
+    busy = {(link.src, link.dst): link.tx_bps for link in alike if link.tx_bps}
+    if now in busy:
+        return now
+    if busy:
+        return max(busy, key=lambda pair: busy[pair])
+    return (alike[0].src, alike[0].dst) if alike else None

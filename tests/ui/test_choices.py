@@ -7,7 +7,7 @@ from scripted_mesh import scripted_view
 
 from meshtop.engine.snapshot import FindingView, View
 from meshtop.ui.choices import Choices
-from meshtop.ui.scene import Scene
+from meshtop.ui.scene import RANK, Scene
 
 
 def scene(*findings: FindingView) -> Scene:
@@ -40,6 +40,23 @@ def test_what_is_looked_at_stays_while_something_is_found_of_it() -> None:
     settled(choices, found("b", "d"))
     assert settled(choices, found("c", "d"), found("b", "d")) == ("b", "d")
     assert settled(choices, found("c", "d")) == ("c", "d")
+
+
+def test_of_a_whole_node_its_worst_or_busiest_link_is_looked_at() -> None:
+    """Not one of which nothing is to be seen; and that stays."""
+    choices = Choices()
+    whole = msgspec.structs.replace(found("", ""), code="node-wide", src=None, dst=None, path=None, node="d")
+    shown = scene(whole)
+    state = min(RANK[each.state] for each in shown.links.values() if "d" in (each.link.src, each.link.dst))
+    pair = settled(choices, whole)
+    assert pair is not None
+    assert "d" in pair
+    kept = [each for each in shown.links.values() if (each.link.src, each.link.dst) == pair]
+    assert min(RANK[each.state] for each in kept) == state
+    assert any(each.link.tx_bps for each in kept)
+    assert settled(choices, whole) == pair
+    choices.pair = ("a", "b")
+    assert settled(choices, whole) == pair
 
 
 def test_what_the_operator_picked_stays() -> None:
