@@ -145,8 +145,8 @@ def _sent_again(name: NodeName, signals: Gathered, way: Way) -> float:
 
 
 def _concerns(link: LinkSignals, way: Way) -> bool:
-    """A datagram that no socket takes is a tunnel's."""
-    return link.overlay or way != "udp"
+    """A datagram that no socket takes may be a tunnel's, where that is not known to be over TCP."""
+    return way != "udp" or (link.overlay and link.outer != "tcp")
 
 
 def _lost_by(name: NodeName, candidates: Sequence[Candidate], signals: Gathered, way: Way) -> set[Subject]:
@@ -168,9 +168,7 @@ def _candidate(name: NodeName, drops: Drops, again: float, explained: bool, reco
     against: list[Evidence] = []
     known = Evidence(what="sent again, the same way in ten seconds", value=round(again), expected="about as many")
     (evidence if explained else against).append(known)
-    # Interfaces also drop on the way in what is of no protocol that the node knows, and what sockets do not take may be
-    # anybody's: that harms nobody here.
-    confidence = 0.9 if explained or drops.softnet else 0.75 if drops.out and not _is_at_sockets(drops) else 0.45
+    confidence = _confidence(drops, explained)
     if record.cpu is not None and not (drops.queue is not None and not drops.softnet):
         for_it, against_it = of_cpu(record.cpu)
         evidence += for_it
@@ -189,6 +187,16 @@ def _candidate(name: NodeName, drops: Drops, again: float, explained: bool, reco
         next=_next(drops),
         at_once=explained,
     )
+
+
+def _confidence(drops: Drops, explained: bool) -> float:
+    """Whose socket it is that is full is not known; and interfaces also drop on the way in what is of no protocol that
+    the node knows, which harms nobody."""
+    if drops.softnet:
+        return 0.9
+    if _is_at_sockets(drops):
+        return 0.8 if explained else 0.45
+    return 0.9 if explained else 0.75 if drops.out else 0.45
 
 
 def _severity(drops: Drops, explained: bool) -> Severity:

@@ -12,10 +12,12 @@ from meshtop.engine.hosts import used_pct
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.stallbook import StallBook
 from meshtop.engine.verdicts.cpu import FullCpu
-from meshtop.engine.verdicts.drops import counted
-from meshtop.engine.verdicts.lifecycle import Candidate, Subject
+from meshtop.engine.verdicts.drops import HostDrops, counted
+from meshtop.engine.verdicts.lifecycle import OPENS_AT, Candidate, Subject
 from meshtop.engine.verdicts.rules import RECEIVER, SENDER
+from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.weigh import Rule, weigh
+from meshtop.model import LinkKey
 from meshtop.readings import HostCpu, NodeInfo, Qdisc
 
 BUSY = HostCpu(at_s=1009.0, cores=4, cpu_pct=99.0, softirq_pct=2.0, steal_pct=0.0, busiest_core_pct=100.0)
@@ -98,6 +100,38 @@ def test_datagrams_that_nobody_misses_are_no_trouble(story: Callable) -> None:
         one.second(snmp={"Udp": {"RcvbufErrors": 40 * second}})
     assert one.engine.snapshot(one.now).findings == ()
     assert one.node().udp_drops == 280
+
+
+class Links(dict[LinkKey, LinkSignals]):
+    """Of a mesh, with flows on all."""
+
+    active = property(dict.keys)
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "is_cause"),
+    [
+        ("vpn", {"outer": "udp"}, True),
+        ("vpn", {"outer": None}, True),  # not known yet
+        ("vpn", {"outer": "tcp"}, False),  # those datagrams were somebody else's
+        ("vpn", {"outer": "udp", "retrans": 900}, False),  # far more is lost than that
+        ("public", {"overlay": False}, False),
+    ],
+)
+def test_datagrams_that_a_tunnel_misses_are_what_its_flows_send_again(
+    build: SimpleNamespace, link: Callable[..., LinkSignals], path: str, changes: dict[str, object], is_cause: bool
+) -> None:
+    mesh = build.mesh()
+    record = NodeRecord(mesh, mesh.nodes[-1], OwnConnections(), StallBook(), {})
+    probe = build.Probe()
+    for second in range(10):
+        record.receive(probe.tell(1000.0 + second, build.full(), snmp={"Udp": {"RcvbufErrors": 20 * second}}))
+    key = LinkKey("a", "e", path)
+    signals = Links({key: link(*key, **{"overlay": True, "retrans": 150, "window_s": 10.0, **changes})})
+    lost = Candidate(Subject("loss", *key), "warning", 0.9, "lost")
+    (found,) = HostDrops().judge("e", record, [lost], signals)  # type: ignore[arg-type]  # what it reads of them
+    assert (found.told == {lost.subject}) is is_cause
+    assert (found.candidate.confidence > OPENS_AT) is is_cause
 
 
 def held_up(code: str, src: str, dst: str, severity: str = "warning") -> Candidate:
