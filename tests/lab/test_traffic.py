@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from meshtop.lab.registry import cpu_seconds
+
 PORT = 39810
 
 
@@ -55,6 +57,19 @@ def test_a_slow_store_holds_the_push_back() -> None:
         _, fast = client("push", "--to", store, "--chunk", "10M", "--bytes", "10M")
     # 10 MiB at 40 Mbit/s are 2.1 s, less what fits the socket buffers
     assert float(str(slow[0]["seconds"])) > 4 * float(str(fast[0]["seconds"]))
+
+
+def test_a_store_that_compresses_needs_far_more_cpu() -> None:
+    store = f"127.0.0.1:{PORT + 6}"
+    used = []
+    for options in ((), ("--compress", "6")):
+        with serving("store", "--bind", store, *options) as process:
+            before = cpu_seconds(process.pid)
+            status, _ = client("push", "--to", store, "--chunk", "10M", "--bytes", "20M")
+            after = cpu_seconds(process.pid)
+        assert (status, before is not None, after is not None) == (0, True, True)
+        used.append((after or 0.0) - (before or 0.0))
+    assert used[1] > 3 * used[0]
 
 
 def test_a_copy_keeps_its_rate_and_ends_by_its_size() -> None:
