@@ -25,8 +25,11 @@ from meshtop.lab.network import Lab
 
 HOST = "127.0.0.1"
 
-# Started by nohup, the suite would hand on to all that it starts that a terminal's end is nothing.
+# Started by nohup, or by a shell in the background, the suite would hand on to all that it starts that a terminal's
+# end, or its ctrl+c, is nothing.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @dataclass

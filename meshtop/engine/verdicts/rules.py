@@ -137,6 +137,7 @@ POLICER = Rule(
         Sign("chance of so few lost pings, if all lose alike", "blind_chance", "<", 0.1, 1.2, 1.5, contra=0.5),
         Sign("retransmissions by time-out", "timeout_share", ">=", 0.03, 0.5, 0.3, contra=0.01),
         Sign("goodput varies, of its mean", "goodput_spread", "<", 0.15, 0.5, 0.5, contra=0.4),
+        Sign("goodput varies, against chance", "flatness", "<", 1.2, 0.0, 1.0),
         Sign("goodput varies, against chance", "flatness", "<", 0.5, 0.7, 1.0, contra=0.7),
         Sign("goodput varies, against chance", "flatness", "<", 0.35, 0.7),
         Sign("goodput varies, against chance", "flatness", "<", 0.25, 0.3),

@@ -96,6 +96,11 @@ def test_what_is_known_is_not_doubted_for_some_seconds_that_look_alike(replay: C
     assert replay("loss-steady").codes() == {("loss", "e>a vpn"), ("overlay-only", "e>a vpn")}
 
 
+def test_sixteen_flows_that_begin_to_lose_by_chance_meet_no_policer(replay: Callable) -> None:
+    """What they lose at first comes in clumps, but a policer would keep their goodput flat."""
+    assert {code for code, _ in replay("loss-onset").codes()} == {"loss", "overlay-only"}
+
+
 @pytest.mark.parametrize("name", ["udp-policed", "policer-one"])
 def test_nobody_is_sure_of_loss_by_chance_where_a_policer_is(name: str, replay: Callable) -> None:
     """Both look alike for some seconds: then that is what is said."""
