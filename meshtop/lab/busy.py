@@ -4,9 +4,8 @@
 
 COUNT processes want CORE all the time. So that the machine's own count of its time (/proc/stat, which every node shows)
 says what is so for the node, each other core (with none of these: each) is kept busy by one process that gives way to
-all. They run in the node's
-namespaces, and so end with the lab; each ends by itself after an hour, too. Read for this: sched(7), on autogroups;
-sched_setaffinity(2).
+all. They run in the node's namespaces, and so end with the lab; each ends by itself after an hour, too. Read for this:
+sched(7), on autogroups; sched_setaffinity(2).
 """
 
 from __future__ import annotations

@@ -352,7 +352,8 @@ def _cover(pid: int, place: Path) -> None:
 def befall(lab: Lab, node: str) -> None:
     """A new SSH server, which has a mount namespace of its own and all cores, as the one before it."""
     namespace = lab.plan.namespace(node)
-    _pin(lab, node, max(map(beside, namespace_pids(namespace)), default=0))
+    if count := max(map(beside, namespace_pids(namespace)), default=0):
+        _pin(lab, node, count)
     place = lab.dir / FOLDER / node
     if place.is_dir():
         for ref in lab.sshd_processes(node):

@@ -110,8 +110,8 @@ def read(file: Path) -> Scenario:
 
 
 _TOP = {"summary", "hint", "overlay", "trouble", "story", "traffic", "fault", "codes"}
-_TRAFFIC = {"run", "on", "bind", "to", "count", "at", "until", "rate", "chunk", "bytes", "every", "window"}
 _TRAFFIC_OPTIONS = ("rate", "chunk", "bytes", "every", "window", "compress")
+_TRAFFIC = {"run", "on", "bind", "to", "count", "at", "until", *_TRAFFIC_OPTIONS}
 _FAULT = {"target", "kind", "value", "path", "one_way", "at", "until"}
 
 

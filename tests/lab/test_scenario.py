@@ -76,6 +76,7 @@ run = "store"
 on = "a"
 bind = "vpn:80"
 rate = "2M"
+compress = 6
 [[traffic]]
 run = "copy"
 on = "b"
@@ -99,7 +100,7 @@ must_not = ["policer"]
     )
     store, copy = scenario.traffic
     assert store.bind == Endpoint(node="a", path="vpn", port=80)
-    assert store.options == (("rate", "2M"),)
+    assert store.options == (("rate", "2M"), ("compress", "6"))
     assert (copy.count, copy.at_s, copy.until_s) == (3, 1.0, 9.0)
     (fault,) = scenario.faults
     assert (fault.one_way, fault.at_s, fault.until_s, fault.path) == (True, 4.0, 8.0, "vpn")

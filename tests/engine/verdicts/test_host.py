@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -19,6 +20,9 @@ from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.engine.verdicts.weigh import Rule, weigh
 from meshtop.model import LinkKey
 from meshtop.readings import HostCpu, NodeInfo, Qdisc
+
+if TYPE_CHECKING:
+    from meshtop.engine.verdicts.gathering import Gathered
 
 BUSY = HostCpu(at_s=1009.0, cores=4, cpu_pct=99.0, softirq_pct=2.0, steal_pct=0.0, busiest_core_pct=100.0)
 
@@ -129,7 +133,7 @@ def test_datagrams_that_a_tunnel_misses_are_what_its_flows_send_again(
     key = LinkKey("a", "e", path)
     signals = Links({key: link(*key, **{"overlay": True, "retrans": 150, "window_s": 10.0, **changes})})
     lost = Candidate(Subject("loss", *key), "warning", 0.9, "lost")
-    (found,) = HostDrops().judge("e", record, [lost], signals)  # type: ignore[arg-type]  # what it reads of them
+    (found,) = HostDrops().judge("e", record, [lost], cast("Gathered", signals))
     assert (found.told == {lost.subject}) is is_cause
     assert (found.candidate.confidence > OPENS_AT) is is_cause
 
