@@ -23,7 +23,7 @@ from meshtop.model import ExperimentRecord, FrameReceived, LinkKey, Mesh, NodeNa
 
 EVERY_S = 1.0
 _EXPLAINED_AT = 0.7
-# Of a link of which nothing is sent and no ping is lost there is nothing to say.
+# Of a link of which nothing is sent, nothing was tried and no ping is lost there is nothing to say.
 _CALM_INFLATION = 1.5
 
 
@@ -137,7 +137,8 @@ class Verdicts:
 
 def _calm(link: LinkSignals) -> bool:
     return not (
-        link.data_segs
+        link.tried
+        or link.data_segs
         or link.pings_lost
         or link.silent_for_s
         or link.stalls

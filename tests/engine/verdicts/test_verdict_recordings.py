@@ -117,6 +117,34 @@ def test_a_hole_that_was_mended_is_doubted_while_its_flows_still_wait(replay: Ca
     assert told.open == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("hole-swept", "pmtu-blackhole", "packets of up to 1300 bytes pass, of 1301 and more vanish"),
+        ("loss-tried", "loss", "of UDP was lost well below the line's rate, as tried"),
+        ("policer-tried", "policer", "was dropped at once, as tried"),
+    ],
+)
+def test_what_an_experiment_found_is_said_where_nothing_flows(
+    name: str, code: str, words: str, replay: Callable
+) -> None:
+    told = [f for f in replay(name).open if (f.code, f.src, f.dst, f.path) == (code, "e", "a", "vpn")]
+    assert told, name
+    assert words in told[0].summary
+    assert told[0].confidence >= SURE
+
+
+def test_two_paths_that_were_tried_stay_the_comparison(replay: Callable) -> None:
+    """The flows that showed the mechanism are over."""
+    (said,) = (f for f in replay("paths-tried").open if f.code == "overlay-only")
+    assert "where the path below gave" in said.summary
+
+
+@pytest.mark.parametrize("name", ["well-tried", "well-swept", "well-paths"])
+def test_an_experiment_on_a_link_that_is_well_finds_nothing(name: str, replay: Callable) -> None:
+    assert replay(name).codes() == set()
+
+
 def test_the_case_of_the_beginning(replay: Callable) -> None:
     """Ping is clean, TCP is sick, the line below is well: it is the overlay, and this is why."""
     told = replay("miku")
