@@ -223,6 +223,28 @@ def _of_all_its_links() -> Iterator[Extra]:
         yield Extra(scenario, sick=sick)
 
 
+def _held_by_its_sender() -> Iterator[Extra]:
+    """A fixed send buffer on a long way. The kernel itself counts that only where segments wait before a device."""
+    ground = (
+        _below("delay", "60ms"),
+        FaultAt(target="e", kind="host-queue", value="30M/64k", at_s=0.0),
+    )
+    for size, device in (("16k", True), ("64k", True), ("256k", True), ("64k", False)):
+        copies = msgspec.structs.replace(_copies("e", "a", 1), options=(("window", size),))
+        yield Extra(
+            Scenario(
+                name=f"send-buffer-{size}" if device else f"send-buffer-{size}-virtual",
+                summary=f"A copy with a send buffer of {size} over 140 ms.",
+                hint="",
+                trouble_s=2.0,
+                traffic=(_store("a"), copies),
+                codes=Codes(must=(("sender-limited",),), must_not=("loss", "policer", "receiver-limited")),
+            ),
+            USUALLY_SICK,
+            ground=ground if device else ground[:1],
+        )
+
+
 def _at_a_node() -> Iterator[Extra]:
     """What a node does itself, and what looks like it."""
     ring = FaultAt(target="e", kind="host-ring", value="4", at_s=5.0)
@@ -336,6 +358,7 @@ def extras() -> dict[str, Extra]:
         *(_late(name) for name in names() if name not in _NOT_LATE),
         *(each for name in names() for each in _otherwise(name)),
         *_alike(),
+        *_held_by_its_sender(),
         *_of_all_its_links(),
         *_at_a_node(),
     ]

@@ -48,6 +48,7 @@ _HEAVY_PCT = 3.0
 # It is the path, not an application, that sets the pace: data is outstanding for so much of the time, and more waits to
 # be sent in so many of the readings.
 _BUSY, _BACKLOGGED, _WINDOW_LIMITED = 0.8, 0.9, 0.3
+_FEWEST_READINGS = 3  # of flows that moved, before a share of them says something
 # Over so long, with so many seconds in it, retransmissions that come by chance vary by less than 1.9 times what chance
 # would have, in 95 of 100 cases (χ² with nine degrees of freedom).
 _STEADY_S, _STEADY_BINS, _STEADY_SPREAD = 13.0, 9, 0.2
@@ -288,6 +289,10 @@ def _limits(signals: LinkSignals, cells: list[Cell], counts: Sequence[int]) -> N
     if busy_ms > 0:
         signals.rwnd_share = counts[RWND] / busy_ms
         signals.sndbuf_share = counts[SNDBUF] / busy_ms
+    known = sum(cell.buffer_known for cell in cells)
+    if known >= _FEWEST_READINGS:
+        signals.buffer_full_share = sum(cell.buffer_full for cell in cells) / known
+        signals.sndbuf_share = max(signals.sndbuf_share or 0.0, signals.buffer_full_share)
     moving = sum(cell.moving for cell in cells)
     if moving:
         signals.app_limited_share = sum(cell.app_limited for cell in cells) / moving

@@ -334,9 +334,10 @@ SENDER = Rule(
     prior=-0.2,
     signs=(
         _ENOUGH,
-        Sign("send buffer full, of the busy time", "sndbuf_share", ">", 0.5, 1.2, needed=True),
+        Sign("send buffer full, of the busy time", "sndbuf_share", ">", 0.3, 1.2, needed=True),
         Sign("busy", "busy_share", ">=", 0.5, 0.4, needed=True),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, 1.0, contra=2.0, unit="%"),
+        Sign("srtt/minrtt", "queue", "<", 2.0, 0.2, 1.5, contra=3.0),
         Sign("CPU of the sender", "src_cpu_pct", ">=", FULL_PCT, 0.2, unit="%"),
         Sign("its processes wait for a CPU, each time", "src_wait_ms", ">=", LONG_WAIT_MS, 0.2, unit="ms"),
     ),
@@ -354,6 +355,7 @@ IN_FLIGHT = Rule(
         Sign("busy", "busy_share", ">=", 0.8, 0.6, needed=True),
         Sign("readings that say app_limited", "app_limited_share", ">", 0.8, 0.8, needed=True),
         Sign("window closed, of the busy time", "rwnd_share", "<", 0.3, 0.1, needed=True),
+        Sign("send buffer full, of the busy time", "sndbuf_share", "<=", 0.3, 0.0, needed=True),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, needed=True, unit="%"),
         Sign("srtt/minrtt", "queue", "<", 2.0, 0.2, 0.8, contra=3.0),
         Sign("CPU of the sender", "src_cpu_pct", ">=", FULL_PCT, 0.2, unit="%"),
@@ -361,7 +363,11 @@ IN_FLIGHT = Rule(
     ),
     severity=info,
     summary=say_in_flight,
-    next=SENDER.next,
+    next=(
+        "`meshtop burst {src} {dst} --path {path}`: faster than the application means a window of its own",
+        "an application's own window: that of an SSH channel, of HTTP/2, of a proxy",
+        *SENDER.next,
+    ),
     experiments=("tcp-udp",),
 )
 

@@ -55,7 +55,10 @@ class LinkSignals:
     idle_ack_s: float | None = None  # since anything was acknowledged, while data waits
     busy_share: float | None = None  # of the time of the flows that were there
     rwnd_share: float | None = None  # of the busy time
+    # The kernel counts only where a segment is sent later than it was written, as before a NIC that is busy; readings
+    # see a buffer full only until some of it is acknowledged. Each is too low: this is the higher one.
     sndbuf_share: float | None = None
+    buffer_full_share: float | None = None  # of the readings of flows that moved, by the memory of their sockets
     app_limited_share: float | None = None
     backlog_share: float | None = None  # of the readings of flows that moved, those with data that was not sent yet
     tunnel_share: float = 0.0  # of the flows, those that are a tunnel's own

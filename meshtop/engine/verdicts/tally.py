@@ -43,7 +43,19 @@ _NOTHING: Counts = (0,) * len(FIELDS)
 class Cell:
     """One interval of one group of sockets."""
 
-    __slots__ = ("app_limited", "backlogged", "counts", "end", "moving", "present", "seconds", "srtts", "timeouts")
+    __slots__ = (
+        "app_limited",
+        "backlogged",
+        "buffer_full",
+        "buffer_known",
+        "counts",
+        "end",
+        "moving",
+        "present",
+        "seconds",
+        "srtts",
+        "timeouts",
+    )
 
     def __init__(self, end: float, seconds: float) -> None:
         self.end = end
@@ -54,6 +66,8 @@ class Cell:
         self.moving = 0  # of those, the ones that sent or were acknowledged
         self.app_limited = 0  # and of those, the ones that said that their application wrote too little
         self.backlogged = 0  # and the ones that had more to send than they were let
+        self.buffer_known = 0  # and the ones that told of their buffers
+        self.buffer_full = 0  # of those, the ones whose send buffer was full of what is on its way
         self.timeouts = 0  # that were seen to have happened
 
     def add(self, step: Counts, reading: SocketReading, timeouts: int) -> None:
@@ -67,6 +81,10 @@ class Cell:
             self.moving += 1
             self.app_limited += bool(reading.app_limited)
             self.backlogged += bool(reading.notsent)
+            full = _is_full_of_flight(reading)
+            if full is not None:
+                self.buffer_known += 1
+                self.buffer_full += full
             if reading.srtt_ms is not None:
                 self.srtts.append(reading.srtt_ms)
 
@@ -203,6 +221,15 @@ class NodeTally:
         self._own_version = self._attribution.own.version
         for socket in [socket for socket in self._groups if socket[:4] in self._attribution.own]:
             self._drop(socket)
+
+
+def _is_full_of_flight(reading: SocketReading) -> bool | None:
+    """Whether the application could write no more (sk_stream_memory_free, include/net/sock.h), and all that it wrote
+    has been sent, though the congestion window has room. None where ss told nothing of the buffers."""
+    memory = reading.skmem
+    if memory is None or memory.sndbuf is None or memory.wmem_queued is None or reading.cwnd is None:
+        return None
+    return memory.wmem_queued >= memory.sndbuf and not reading.notsent and (reading.unacked or 0) < reading.cwnd
 
 
 def _counts(reading: SocketReading) -> Counts:

@@ -121,7 +121,9 @@ def say_sender(s: LinkSignals) -> str:
 
 
 def say_in_flight(s: LinkSignals) -> str:
-    return f"{_pair(s)}: {s.key.src} never has more on its way than its send buffer or its application gives"
+    known = s.buffer_full_share is not None
+    gives = "its application gives: the send buffer has room" if known else "its send buffer or its application gives"
+    return f"{_pair(s)}: {s.key.src} never has more on its way than {gives}"
 
 
 def say_app(s: LinkSignals) -> str:

@@ -30,6 +30,7 @@ CASES = (
     Case("tcp-over-tcp", "tcp-over-tcp", "b>a vpn", "bufferbloat"),
     Case("receiver-limited", "receiver-slow", "e>a vpn", "bufferbloat"),
     Case("sender-limited", "sender", "e>a vpn", "receiver-slow"),
+    Case("sender-limited", "send-buffer", "e>a vpn", "detour"),  # before a device that holds segments back
     Case("loss", "ping-loss", "a>e vpn", "healthy"),  # by pings alone
     Case("app-limited", "app-limited", "e>a vpn", "receiver-slow"),
     Case("ack-path-loss", "ack-loss", "e>a vpn", "loss"),
