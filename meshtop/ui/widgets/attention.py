@@ -1,5 +1,5 @@
 """What needs looking at, worst first: open findings, whole rows and columns in trouble as one entry, then single links
-of which no finding speaks."""
+of which no finding speaks. Below it, dimly, what makes flows slow that is no trouble of a link."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ _CODE = 17  # cells of the longest code of a finding
 _WHO = 17  # cells that a pair takes at most
 _PATH = 14
 _SENTENCE = 4  # lines in which the worst is told
+_NOTED_AT = 0.7  # less sure, what only informs is for the diagnosis alone
+_NOTES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +107,21 @@ class AttentionPanel(Canvas):
         """``words`` filter it; ``key`` leads to the diagnosis."""
         inner = width - (2 if framed else 0)
         rows = height - (2 if framed else 1)
-        entries = _Entries(scene, words, inner, glyphs, palette).all()
-        body, self._rows = _spread(entries, inner, rows, glyphs, palette)
+        entries = _Entries(scene, words, inner, glyphs, palette)
+        body, self._rows = _spread(entries.all(), inner, rows, glyphs, palette)
         for finding, ago_s in self._recovery.of(scene):
             if len(body) < rows and not words:
                 who = max(scene.pair_width(_WHO), 8)
                 body.append(_recovered_line(finding, ago_s, who, inner, glyphs, palette))
+        notes = entries.notes()
         if not body and words:
-            body = [Line().gap().add("nothing has these words", palette.dim)]
-        if not body:
+            body = [] if notes else [Line().gap().add("nothing has these words", palette.dim)]
+        elif not body:
             body = [Line().gap().add(text, palette.dim) for text in glyphs.wrap(_calm(scene), inner - 2, rows)]
+        self._rows += [None] * (len(body) - len(self._rows))
+        for note in notes[: max(rows - len(body), 0)]:
+            body.append(note.head)
+            self._rows.append(note)
         title = told(Line().add("Attention", palette.title), words, glyphs, palette, max(inner - 30, 1))
         hint = Line().add(glyphs.text(key), palette.key).add(" diagnosis", palette.dim)
         self.show(panel(title, body, width, height, framed, glyphs, palette, right=hint))
@@ -161,9 +168,7 @@ class _Entries:
 
     def all(self) -> list[_Entry]:
         scene, words = self.scene, self.filter
-        findings = tuple(
-            one for one in said(scene) if matches(words, one.src, one.dst, one.path, one.node, one.summary)
-        )
+        findings = self._matching(said(scene))
         nodes = [
             shown for shown in scene.nodes if not shown.usable and not _explained(findings, {shown.node.name}, None)
         ]
@@ -183,6 +188,14 @@ class _Entries:
             ),
         ]
 
+    def notes(self) -> list[_Entry]:
+        """What is no trouble of a link, but makes its flows slow, in one line each."""
+        found = self._matching(informing(self.scene))
+        return [self._note(one) for one in found if one.confidence >= _NOTED_AT][:_NOTES]
+
+    def _matching(self, findings: Iterable[FindingView]) -> tuple[FindingView, ...]:
+        return tuple(one for one in findings if matches(self.filter, one.src, one.dst, one.path, one.node, one.summary))
+
     def _head(self, sign: str, about: str, style: Style) -> Line:
         who = max(self.scene.pair_width(_WHO), 8)
         return Line().gap().add(f"{sign} ", style).add(self.glyphs.fit(about, who), self.palette.bold).gap()
@@ -199,6 +212,15 @@ class _Entries:
         if line.width + len(age) + 2 <= self.width:
             line.to(self.width - 1 - len(age)).add(age, palette.dim)
         return _Entry(line, finding.summary.partition(": ")[2] or finding.summary, pair=_pair(finding))
+
+    def _note(self, finding: FindingView) -> _Entry:
+        glyphs, palette = self.glyphs, self.palette
+        who = max(self.scene.pair_width(_WHO), 8)
+        about = finding.node or f"{finding.src}→{finding.dst}"
+        line = Line().gap().add(f"{glyphs.states['idle']} {glyphs.fit(about, who)}", palette.dim).gap()
+        words = f"{finding.code} {100 * finding.confidence:.0f}%"
+        line.add(glyphs.fit(words, max(self.width - line.width - 1, 0)).rstrip(), palette.dim)
+        return _Entry(line, "", pair=_pair(finding))
 
     def _node(self, shown: ShownNode) -> _Entry:
         style = self.palette.node_states[shown.state]
@@ -226,8 +248,12 @@ def _calm(scene: Scene) -> str:
 
 
 def said(scene: Scene) -> tuple[FindingView, ...]:
-    """Open findings, the most important first; what only informs is for the diagnosis."""
+    """Open findings, the most important first, without what only informs."""
     return () if scene.source_lost else tuple(f for f in scene.view.snapshot.findings if f.severity != "info")
+
+
+def informing(scene: Scene) -> tuple[FindingView, ...]:
+    return () if scene.source_lost else tuple(f for f in scene.view.snapshot.findings if f.severity == "info")
 
 
 def _explained(
