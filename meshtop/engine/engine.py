@@ -14,6 +14,7 @@ import msgspec
 
 from meshtop.burst import BurstRecord, NodeLoad
 from meshtop.engine.attribution import OwnConnections
+from meshtop.engine.boots import Boot
 from meshtop.engine.burstbook import BurstBook
 from meshtop.engine.figures import Window, cpu_s_a_frame, link_view, node_view
 from meshtop.engine.flowlist import flow_views
@@ -77,11 +78,10 @@ class Engine:
         own = OwnConnections()
         self._book = StallBook()
         seen: dict[NodeName, Seen] = {}
+        boots: dict[NodeName, Boot] = {}
         self._nodes: dict[NodeName, NodeRecord] = {
-            node.name: NodeRecord(mesh, node, own, self._book, seen) for node in mesh.nodes
+            node.name: NodeRecord(mesh, node, own, self._book, seen, boots) for node in mesh.nodes
         }
-        for record in self._nodes.values():
-            record.others = self._nodes
         self._parts = Parts(WINDOW_S)
         self.archive = Archive(sum(len(record.links) for record in self._nodes.values()))
         self._verdicts = Verdicts(mesh, self._nodes, own)

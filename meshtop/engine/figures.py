@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from meshtop.engine.boots import Measured
 from meshtop.engine.counters import DSACK, FAST, ORIG_SENT, RETRANS, SLOW_START, SYN, TIMEOUTS, TLP, UNDONE
+from meshtop.engine.held import crawls
 from meshtop.engine.links import LinkRecord, SocketSight, standstill
-from meshtop.engine.nodes import Measured, NodeRecord
+from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import (
     HostCpuView,
     InterfaceRate,
@@ -94,7 +96,7 @@ def _node_trouble(record: NodeRecord, window: Window) -> dict[str, Any]:
         return {}
     waits = chains.waits
     return {
-        **standstill(record.stalls.overlapping(window.after, window.upto), window.after, window.upto),
+        **standstill(record.stalls.kept.overlapping(window.after, window.upto), window.after, window.upto),
         **_connecting(age for _, age in waits.connecting(waits.at_s or 0.0)),
     }
 
@@ -133,7 +135,7 @@ def _connecting(ages: Iterable[float]) -> dict[str, Any]:
 
 def stall_views(record: NodeRecord, window: Window) -> list[StallView]:
     """The stalls seen on that node that are open or overlap the window."""
-    return [stall.view() for stall in record.stalls.overlapping(window.after, window.upto)]
+    return [stall.view() for stall in record.stalls.kept.overlapping(window.after, window.upto)]
 
 
 def _link_trouble(record: NodeRecord, link: LinkRecord, window: Window) -> dict[str, Any]:
@@ -146,7 +148,7 @@ def _link_trouble(record: NodeRecord, link: LinkRecord, window: Window) -> dict[
     return {
         **standstill(link.stalls.overlapping(window.after, window.upto), window.after, window.upto),
         **_connecting(age for id_, age in waits.connecting(waits.at_s or 0.0) if link_of(id_) == link.key),
-        "crawling": sum(key == link.key for key, _ in record.crawls(boot)),
+        "crawling": sum(key == link.key for key, _ in crawls(boot.chains)),
     }
 
 

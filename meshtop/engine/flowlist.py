@@ -19,7 +19,7 @@ def flow_views(record: NodeRecord, link: LinkKey | None = None) -> tuple[FlowVie
     if chains is None or chains.flows is None or not chains.sockets_known:
         return ()
     table = chains.flows
-    stalled = {stall.key.socket for stall in record.stalls if stall.open}
+    stalled = {stall.key.socket for stall in record.stalls.kept if stall.open}
     fields = supported_fields(record.info.ss, record.info.kernel)
     return tuple(
         _view(record, socket, flow, flow.reading, fields, table.folds, socket in stalled)

@@ -7,14 +7,11 @@ interval closes one cell on every link of the node and makes one ``link`` event.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from functools import partial
+from collections.abc import Iterator, MutableMapping
 from typing import NamedTuple
 
 import msgspec
 
-from meshtop import units
-from meshtop.engine import causes, stallbook
 from meshtop.engine.attribution import (
     Attribution,
     OwnConnections,
@@ -24,78 +21,38 @@ from meshtop.engine.attribution import (
     is_attributable,
     obstacle,
 )
-from meshtop.engine.chains import Chains, Reading, Step
+from meshtop.engine.boots import Boot, Measured, Sample, Stream
+from meshtop.engine.chains import Reading, Step
 from meshtop.engine.clockmap import BootClock
-from meshtop.engine.counters import CounterDeltas, CounterReading
-from meshtop.engine.crawl import Crawl
+from meshtop.engine.counters import CounterReading
 from meshtop.engine.flows import Gauges, fields_missing
+from meshtop.engine.held import HELD_NONE, Held, crawls_in_words, held_by_link
 from meshtop.engine.history import History, most_of_one
-from meshtop.engine.hosts import Host
 from meshtop.engine.links import STILL, Cell, Known, LinkRecord, SocketSight, standstill
-from meshtop.engine.probes import PingBook, Series
+from meshtop.engine.node_stalls import NodeStalls
 from meshtop.engine.sessions import Sessions, Vantage
 from meshtop.engine.snapshot import LinkEvent, LinkState, NodeState, StallEvent
-from meshtop.engine.stallbook import StallBook, StallList, StallRecord
-from meshtop.engine.stalls import Stall, Waiting
-from meshtop.engine.surroundings import Moment, Neighbourhood, Seen
+from meshtop.engine.stallbook import StallBook
+from meshtop.engine.surroundings import Neighbourhood, Seen
 from meshtop.engine.timeseries import Ring, rfc3339
-from meshtop.engine.waits import JudgeOf, Waits
 from meshtop.model import FrameReceived, LinkKey, Mesh, Node, NodeName
 from meshtop.parse.ss_fields import supported_fields
-from meshtop.readings import (
-    Frame,
-    HostCpu,
-    NodeInfo,
-    PingProblem,
-    PingReply,
-    PingStarted,
-    SocketChanges,
-    SocketId,
-    SocketReading,
-)
+from meshtop.readings import Frame, HostCpu, NodeInfo, PingProblem, PingReply, PingStarted, SocketChanges
 
 # Fresh is what is younger than this many intervals, and than this long.
 FRESH_INTERVALS = 3
 FRESH_FLOOR_S = 3.0
-# Streams of one boot that are remembered: the one that runs, those that drain, and some for what may still come.
-_MAX_STREAMS = 16
+# Boots that are remembered: the newest, and the one before, of which frames may still come late.
 _MAX_BOOTS = 2
 # Bounds for numbers from a node; beyond them a frame or a ping is damaged.
 _MAX_UPTIME_S = 1e10
 _MIN_INTERVAL_S, _MAX_INTERVAL_S = 0.01, 86_400.0
 _MAX_RTT_MS = 1e7
-# What the other end of a socket shows says something of now if it is not older than this.
-_OTHER_END_S = 2.0
 _MAX_SEQ = 2**31
 
 
 def fresh_limit(interval_s: float) -> float:
     return max(FRESH_INTERVALS * interval_s, FRESH_FLOOR_S)
-
-
-class Sample(NamedTuple):
-    at: float  # on the axis
-    interval_s: float
-
-
-class Measured(NamedTuple):
-    """One interval of the node, on the axis: what its counters did, and for how long its sockets were followed."""
-
-    start: float
-    end: float
-    counters: CounterDeltas
-    sockets_s: float
-
-
-class Held(NamedTuple):
-    """What of a link does not stall and hardly gets on: flows that crawl, connections that stay in SYN-SENT."""
-
-    crawling: int = 0
-    connecting: int = 0
-    oldest_s: float | None = None  # of those connections
-
-
-_HELD_NONE = Held()
 
 
 class Transition(NamedTuple):
@@ -107,54 +64,17 @@ class Transition(NamedTuple):
     reason: str | None
 
 
-class Stream:
-    """One probe's frames."""
-
-    __slots__ = ("book", "cpu", "problems", "seq")
-
-    def __init__(self) -> None:
-        self.seq = -1
-        self.book = PingBook()
-        self.problems: dict[str, str] = {}
-        self.cpu: Ring[tuple[float, float]] = Ring()  # (uptime, CPU seconds of the probe)
-
-
-class Boot:
-    def __init__(self, name: str, clock: BootClock) -> None:
-        self.name = name
-        self.clock = clock
-        self.chains: Chains
-        self.streams: dict[str, Stream] = {}
-        self.host = Host()
-
-    def follow(self, attribution: Attribution, services: Services, judge: JudgeOf) -> None:
-        self.chains = Chains(attribution, Waits(attribution.own, services, judge, frozenset()))
-
-    def pings(self, link: LinkKey) -> tuple[Series, ...]:
-        """All series on a link, those of a probe that drains too."""
-        return tuple(series for stream in self.streams.values() for series in stream.book.running(link))
-
-    def stream(self, probe: str) -> Stream:
-        stream = self.streams.get(probe)
-        if stream is None:
-            stream = self.streams[probe] = Stream()
-            while len(self.streams) > _MAX_STREAMS:
-                oldest = next(iter(self.streams))
-                del self.streams[oldest]
-        return stream
-
-    @property
-    def newest(self) -> float | None:
-        """Time of the newest reading on the axis."""
-        uptime_s = self.chains.newest_s
-        return self.clock.axis(uptime_s) if uptime_s is not None else None
-
-
 class NodeRecord:
     def __init__(
-        self, mesh: Mesh, node: Node, own: OwnConnections, book: StallBook, seen: MutableMapping[NodeName, Seen]
+        self,
+        mesh: Mesh,
+        node: Node,
+        own: OwnConnections,
+        book: StallBook,
+        seen: MutableMapping[NodeName, Seen],
+        boots: MutableMapping[NodeName, Boot],
     ) -> None:
-        """``book`` and ``seen`` are shared by all nodes."""
+        """``book``, ``seen`` and ``boots``, each node's newest, are shared by all nodes."""
         self.mesh = mesh
         self.node = node
         self.sessions = Sessions()
@@ -180,11 +100,8 @@ class NodeRecord:
         }
         self.attribution = Attribution(mesh, node.name, own)
         self.services = Services(mesh, node.name)
-        self._neighbourhood = Neighbourhood(mesh, node.name, self.links, seen)
-        self._book = book
-        self.stalls = StallList()
-        self._open: dict[int, StallRecord] = {}  # by number
-        self.others: Mapping[NodeName, NodeRecord] = {}
+        neighbourhood = Neighbourhood(mesh, node.name, self.links, seen)
+        self.stalls = NodeStalls(node, self.links, self.attribution, self.services, neighbourhood, book, boots)
         self._process_of: dict[int, str] = {}  # by inode
         self._own = own
         self._own_version = own.version
@@ -202,7 +119,6 @@ class NodeRecord:
         self.unparsed = 0
         self.dropped_bytes = 0
         self.reboots = 0
-        self._gone_stalls: list[StallEvent] = []  # of a boot that is over
         self._series_ids = 0
         self.transitions: list[Transition] = []
 
@@ -239,6 +155,11 @@ class NodeRecord:
         """Whose socket that is, as far as the node lets us see."""
         return self._process_of.get(inode) if inode is not None else None
 
+    @property
+    def stalls_followed(self) -> bool:
+        """Whether that node's ss tells what a stall is told by."""
+        return "bytes_acked" not in self.missing
+
     # ── Taking in ──
 
     def receive(self, event: FrameReceived) -> list[LinkEvent | StallEvent]:
@@ -257,8 +178,7 @@ class NodeRecord:
         newest_before = boot.newest
         self._learn(frame, boot, stream)
         self._take_pings(frame, boot, stream)
-        events: list[LinkEvent | StallEvent] = [*self._gone_stalls, *self._take_counters(event, boot, stream)]
-        self._gone_stalls.clear()
+        events = list(self._take_counters(event, boot, stream))
         newest = boot.newest
         if boot is self.boot and newest is not None and (newest_before is None or newest > newest_before):
             self.stream = stream
@@ -273,11 +193,8 @@ class NodeRecord:
             return boot
         newest = self.boot.newest if self.boot is not None else None
         boot = Boot(frame.boot, BootClock(received_at, frame.uptime_s, newest))
-        boot.follow(self.attribution, self.services, partial(self._judge, boot))
+        self.stalls.follow(boot)
         if self.boot is not None:
-            over = self._book.end_of_boot(self.node.name, self.boot.name)
-            self._gone_stalls.extend(stallbook.event(record) for record in over)
-            self._open.clear()
             self._process_of.clear()
             self.reboots += 1
             self.info = NodeInfo()
@@ -310,22 +227,13 @@ class NodeRecord:
             self._own_version = self._own.version
             for known in self._boots.values():
                 known.chains.place_anew()
-            self._leave_out_own()
+            self.stalls.leave_out_own()
         if self.missing and frame.sockets is not None:
             self._see_fields(frame.sockets)
         if info is not None:
             self.missing = fields_missing(self.info.ss, self.info.kernel, self._seen_fields)
             if boot is self.boot:
                 boot.chains.support(supported_fields(self.info.ss, self.info.kernel))
-
-    def _leave_out_own(self) -> None:
-        own = {r.key.socket for r in self.stalls if r.key.socket[:4] in self._own}
-        if not own:
-            return
-        self._book.leave_out(self.node.name, own)
-        self._open = {number: r for number, r in self._open.items() if r.key.socket not in own}
-        for stalls in (self.stalls, *(link.stalls for link in self.links.values())):
-            stalls.leave_out(own)
 
     def _see_fields(self, sockets: SocketChanges) -> None:
         new = {name for name in self.missing for reading in sockets.changed if getattr(reading, name) is not None}
@@ -367,131 +275,6 @@ class NodeRecord:
         if outcome is not None:
             link.answered(series.size, outcome)
 
-    # ── Stalls ──
-
-    @property
-    def stalls_followed(self) -> bool:
-        """Whether that node's ss tells what a stall is told by."""
-        return "bytes_acked" not in self.missing
-
-    def _judge(self, boot: Boot, waits: Waits, waiting: Waiting) -> tuple[str, bool]:
-        link = self.attribution.place(waiting.reading.id).link
-        moment = Moment(
-            at=boot.clock.operator_time(waiting.at_s),
-            onset=boot.clock.axis(waiting.onset_s),
-            until=boot.clock.axis(waiting.at_s),
-            series=boot.pings(link) if link is not None else (),
-        )
-        return causes.judge(waiting, self._neighbourhood.around(link, waits, waiting, moment))
-
-    def _take_stalls(self, boot: Boot) -> Iterator[StallEvent]:
-        """Fold what the frame told of stalls into their records."""
-        chains = boot.chains
-        for stall in chains.found:
-            yield from self._recorded(boot, stall)
-        chains.found.clear()
-        waits = chains.waits
-        if waits is None or waits.at_s is None:
-            return
-        if boot is self.boot:
-            self._neighbourhood.told(Seen(waits, boot.clock.operator_time(waits.at_s)))
-        for stall in waits.open_stalls:
-            yield from self._recorded(boot, stall)  # those that nothing new is told of have grown older
-        for number, record in list(self._open.items()):
-            if not record.open:
-                del self._open[number]
-            elif (other := self._other_end(record)) is not None:
-                record.receiver = other
-
-    def _recorded(self, boot: Boot, stall: Stall) -> Iterator[StallEvent]:
-        if stall.seen_by == "receiver" and self._sender_is_seen(stall, boot.clock.operator_time(stall.end_uptime_s)):
-            return
-        record, is_new, telling = self._book.take(self.node.name, boot.name, boot.clock, stall)
-        if is_new:
-            self._place(record)
-            record.receiver = self._other_end(record)
-            self.stalls.add(record)
-            if record.link in self.links:
-                self.links[record.link].stalls.add(record)
-        if record.open:
-            self._open[record.number] = record
-        if record.process is None:
-            record.process = self.process_of(stall.reading.inode)
-        if telling:
-            yield stallbook.event(record)
-
-    def _place(self, record: StallRecord) -> None:
-        """Where it stands. What a receiver sees is of the link towards it."""
-        socket = record.key.socket
-        link = self.attribution.place(socket).link
-        record.service = self.services.of(socket)
-        if record.stall.seen_by == "sender":
-            record.link = link
-            return
-        record.link = LinkKey(link.dst, link.src, link.path) if link is not None else None
-        local = canonical(socket.local)
-        record.path = next((path for path, address in self.node.address.items() if canonical(address) == local), None)
-
-    def _sender_is_seen(self, stall: Stall, at: float) -> bool:
-        """Its own socket tells more, and exactly."""
-        link = self.attribution.place(stall.id).link
-        return link is not None and self._mirror(stall.id, link.dst, at) is not None
-
-    def _other_end(self, record: StallRecord) -> Mapping[str, object] | None:
-        """The socket at the other end, where that node is seen now."""
-        if record.link is None or record.stall.seen_by == "receiver":
-            return None
-        reading = self._mirror(
-            record.key.socket, record.link.dst, record.clock.operator_time(record.stall.end_uptime_s)
-        )
-        return stallbook.receiver_evidence(reading) if reading is not None else None
-
-    def _mirror(self, socket: SocketId, node: NodeName, at: float) -> SocketReading | None:
-        """The socket at the other end, as that node told of it at about that time."""
-        other = self.others.get(node)
-        if other is None or other.boot is None or other.boot.newest is None:
-            return None
-        if abs(other.boot.newest + other.boot.clock.correction_s - at) > _OTHER_END_S:
-            return None
-        return other.boot.chains.reading_of((socket.peer, socket.peer_port, socket.local, socket.local_port))
-
-    def _crawls(self, boot: Boot) -> dict[LinkKey, str]:
-        """The slowest flow of each link that crawls, in words."""
-        words: dict[LinkKey, tuple[float, str]] = {}
-        for link, crawl in self.crawls(boot):
-            slowest = words.get(link)
-            if slowest is None or crawl.goodput_bps < slowest[0]:
-                now, peak = units.format_rate(crawl.goodput_bps), units.format_rate(crawl.peak_bps)
-                words[link] = (crawl.goodput_bps, f"crawl: {now} of a flow that did {peak}, while data waits")
-        return {link: text for link, (_, text) in words.items()}
-
-    def crawls(self, boot: Boot) -> Iterator[tuple[LinkKey, Crawl]]:
-        """Flows whose goodput collapsed while data waits, as of the newest reading."""
-        waits = boot.chains.waits
-        if waits is None or waits.at_s is None:
-            return
-        for id_, crawl in waits.crawls.now(waits.at_s):
-            link = boot.chains.link_of(id_)
-            if link is not None:
-                yield link, crawl
-
-    def _held(self, boot: Boot) -> dict[LinkKey, Held] | None:
-        """By link, as of the newest reading; None where it cannot be told."""
-        waits = boot.chains.waits
-        if waits is None or waits.at_s is None or not (boot.chains.sockets_known and self.stalls_followed):
-            return None
-        held: dict[LinkKey, Held] = {}
-        for link, _ in self.crawls(boot):
-            known = held.get(link, _HELD_NONE)
-            held[link] = known._replace(crawling=known.crawling + 1)
-        for id_, age_s in waits.connecting(waits.at_s):
-            link_of = boot.chains.link_of(id_)
-            if link_of is not None:
-                known = held.get(link_of, _HELD_NONE)
-                oldest_s = round(max(age_s, known.oldest_s or 0.0), 3)
-                held[link_of] = known._replace(connecting=known.connecting + 1, oldest_s=oldest_s)
-        return held
-
     # ── Counters and sockets ──
 
     def _take_counters(self, event: FrameReceived, boot: Boot, stream: Stream) -> Iterator[LinkEvent | StallEvent]:
@@ -499,7 +282,7 @@ class NodeRecord:
         redundant = boot.chains.redundant
         counters = CounterReading(frame.snmp, frame.netstat, frame.net_dev, frame.softnet)
         steps = boot.chains.fold(frame.probe, Reading(frame.uptime_s, frame.interval_s, counters, frame.sockets))
-        yield from self._take_stalls(boot)
+        yield from self.stalls.take(boot, self.process_of)
         limit_s = fresh_limit(frame.interval_s)
         if boot.chains.redundant == redundant:
             self.samples.add(boot.clock.axis(frame.uptime_s), Sample(boot.clock.axis(frame.uptime_s), frame.interval_s))
@@ -517,8 +300,8 @@ class NodeRecord:
         self.measured.add(end, Measured(start, end, step.counters, step.sockets_s))
         present = boot is self.boot and step.end_s == boot.chains.newest_s
         seconds = step.end_s - step.start_s
-        crawls = self._crawls(boot) if present else {}
-        held = self._held(boot) if present else None
+        crawls = crawls_in_words(boot.chains) if present else {}
+        held = held_by_link(boot.chains) if present and self.stalls_followed else None
         for key, link in self.links.items():
             decided = link.decided
             if not told:
@@ -530,7 +313,7 @@ class NodeRecord:
             cell = link.interval(start, end, at, moved, stream.book.running(key), known, late=late)
             sight = SocketSight(step.sockets_s, self.missing, gauges)
             yield self._event(
-                link, cell, stamp, seconds, late, sight, held.get(key, _HELD_NONE) if held is not None else None
+                link, cell, stamp, seconds, late, sight, held.get(key, HELD_NONE) if held is not None else None
             )
             link.decided = decided
             if present and before is not None and before.shown.state != cell.shown.state:

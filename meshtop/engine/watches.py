@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from meshtop.engine.attribution import Remote
+from meshtop.engine.boots import Boot
 from meshtop.engine.links import standstill
-from meshtop.engine.nodes import Boot, NodeRecord
+from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.snapshot import NodeState, WatchPeer, WatchView
 from meshtop.engine.stallbook import StallRecord, cgroup_of
 from meshtop.engine.waits import Waits
@@ -85,7 +86,7 @@ def _seen(
     record: NodeRecord, boot: Boot, waits: Waits, name: str, span: Span, reason: str | None, listening: bool | None
 ) -> WatchView:
     flows = list(waits.watched.flows(name))
-    stalls = [r for r in record.stalls.overlapping(span.after, span.upto) if r.service.watch == name]
+    stalls = [r for r in record.stalls.kept.overlapping(span.after, span.upto) if r.service.watch == name]
     offset_s = boot.clock.axis(0.0)
     moved = waits.watched.moved(name, span.after - offset_s, span.upto - offset_s) if span.sockets_s > 0 else {}
     trying = [age for _, age in _trying(waits, name)]

@@ -39,7 +39,7 @@ def told(build: SimpleNamespace) -> Callable[..., NodeRecord]:
         before: tuple[Qdisc, ...], after: tuple[Qdisc, ...], cpu: HostCpu | None = None, *, gaps: bool = True
     ) -> NodeRecord:
         mesh = build.mesh()
-        record = NodeRecord(mesh, mesh.nodes[-1], OwnConnections(), StallBook(), {})
+        record = NodeRecord(mesh, mesh.nodes[-1], OwnConnections(), StallBook(), {}, {})
         probe = build.Probe()
         for uptime_s, qdiscs in ((1000.0, before), (1010.0, after)):
             info = NodeInfo(kernel="6.1.0", host=cpu, qdiscs=qdiscs, qdiscs_at_s=uptime_s, qdisc_problem="")
@@ -126,7 +126,7 @@ def test_datagrams_that_a_tunnel_misses_are_what_its_flows_send_again(
     build: SimpleNamespace, link: Callable[..., LinkSignals], path: str, changes: dict[str, object], is_cause: bool
 ) -> None:
     mesh = build.mesh()
-    record = NodeRecord(mesh, mesh.nodes[-1], OwnConnections(), StallBook(), {})
+    record = NodeRecord(mesh, mesh.nodes[-1], OwnConnections(), StallBook(), {}, {})
     probe = build.Probe()
     for second in range(10):
         record.receive(probe.tell(1000.0 + second, build.full(), snmp={"Udp": {"RcvbufErrors": 20 * second}}))
