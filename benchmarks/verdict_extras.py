@@ -223,6 +223,26 @@ def _of_all_its_links() -> Iterator[Extra]:
         yield Extra(scenario, sick=sick)
 
 
+def _held_by_a_window() -> Iterator[Extra]:
+    """A fixed receive buffer on a long way, whose application reads at once; and one that reads slowly beside it."""
+    ground = (_below("delay", "60ms"),)
+    for size, rate in (("16k", ""), ("64k", ""), ("256k", ""), ("64k", "1M")):
+        options = (("window", size), *((("rate", rate),) if rate else ()))
+        must_not = ("loss", "policer", "bufferbloat", "sender-limited")
+        yield Extra(
+            Scenario(
+                name=f"recv-buffer-{size}-slow" if rate else f"recv-buffer-{size}",
+                summary=f"A copy to a receive buffer of {size} over 140 ms{', read slowly' if rate else ''}.",
+                hint="",
+                trouble_s=2.0,
+                traffic=(msgspec.structs.replace(_store("a"), options=options), _copies("e", "a", 1)),
+                codes=Codes(must=(("receiver-limited",),), must_not=must_not),
+            ),
+            USUALLY_SICK,
+            ground=ground,
+        )
+
+
 def _held_by_its_sender() -> Iterator[Extra]:
     """A fixed send buffer on a long way. The kernel itself counts that only where segments wait before a device."""
     ground = (
@@ -358,6 +378,7 @@ def extras() -> dict[str, Extra]:
         *(_late(name) for name in names() if name not in _NOT_LATE),
         *(each for name in names() for each in _otherwise(name)),
         *_alike(),
+        *_held_by_a_window(),
         *_held_by_its_sender(),
         *_of_all_its_links(),
         *_at_a_node(),

@@ -1,14 +1,15 @@
 """The traffic of the lab's scenarios: what the case's operator had on the wire, in small.
 
     python -m meshtop.lab.traffic store   --bind ADDR:PORT [--rate 2M]         takes uploads, reads at most that fast
-                                          [--compress LEVEL]                   and compresses them (zlib, 1 to 9)
+                                          [--compress LEVEL] [--window 64k]    and compresses them (zlib, 1 to 9)
     python -m meshtop.lab.traffic proxy   --bind ADDR:PORT --to ADDR:PORT      passes uploads on as they come
     python -m meshtop.lab.traffic push    --to ADDR:PORT [--chunk 5M]          a registry push: chunk after chunk
     python -m meshtop.lab.traffic copy    --to ADDR:PORT [--rate 1M]           scp-like: one connection, all it can
     python -m meshtop.lab.traffic chatter --to ADDR:PORT [--every 200ms]       small requests on a kept connection
 
 ``store`` serves copies and chatter too, over HTTP like the rest: what differs is how they send. Each runs until its
-standard input ends, or ``--for``, or ``--bytes``; servers print ``ready``, clients a JSON line for every request.
+standard input ends, or ``--for``, or ``--bytes``; ``--window`` is a store's receive buffer, a copy's send one. Servers
+print ``ready``, clients a JSON line for every request.
 """
 
 from __future__ import annotations
@@ -74,8 +75,14 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     def __init__(
         self, bind: tuple[str, int], handler: type[http.server.BaseHTTPRequestHandler], **settings: Any
     ) -> None:
-        super().__init__(bind, handler)
         self.settings = settings
+        super().__init__(bind, handler)
+
+    def server_bind(self) -> None:
+        window = self.settings.get("window")
+        if window is not None:  # before it listens: what it accepts has the same
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        super().server_bind()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no event worth a traceback."""
@@ -255,7 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         timer.daemon = True
         timer.start()
     if options.what == "store":
-        return _serve(_Server(options.bind, _Store, rate_bps=options.rate, compress=options.compress), stop)
+        settings = {"rate_bps": options.rate, "compress": options.compress, "window": options.window}
+        return _serve(_Server(options.bind, _Store, **settings), stop)
     if options.what == "proxy":
         return _serve(_Server(options.bind, _Proxy, to=options.to), stop)
     if options.what == "chatter":

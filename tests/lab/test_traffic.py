@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from meshtop.lab.registry import cpu_seconds
 
 PORT = 39810
+_SND_WND = 228  # of struct tcp_info, include/uapi/linux/tcp.h: what the other end offers
 
 
 @contextmanager
@@ -57,6 +59,19 @@ def test_a_slow_store_holds_the_push_back() -> None:
         _, fast = client("push", "--to", store, "--chunk", "10M", "--bytes", "10M")
     # 10 MiB at 40 Mbit/s are 2.1 s, less what fits the socket buffers
     assert float(str(slow[0]["seconds"])) > 4 * float(str(fast[0]["seconds"]))
+
+
+def test_a_small_window_of_a_store_holds_what_it_accepts() -> None:
+    store = f"127.0.0.1:{PORT + 7}"
+    offered = []
+    for options in ((), ("--window", "16k")):
+        with (
+            serving("store", "--bind", store, *options),
+            socket.create_connection(("127.0.0.1", PORT + 7)) as connection,
+        ):
+            told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+            offered.append(int.from_bytes(told[_SND_WND : _SND_WND + 4], sys.byteorder))
+    assert 0 < offered[1] < 20_000 < offered[0]
 
 
 def test_a_store_that_compresses_needs_far_more_cpu() -> None:

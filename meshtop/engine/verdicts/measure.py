@@ -33,6 +33,7 @@ from meshtop.engine.verdicts.tally import (
     Cell,
     Group,
     NodeTally,
+    is_unread,
     total,
     totals,
 )
@@ -293,6 +294,9 @@ def _limits(signals: LinkSignals, cells: list[Cell], counts: Sequence[int]) -> N
     if known >= _FEWEST_READINGS:
         signals.buffer_full_share = sum(cell.buffer_full for cell in cells) / known
         signals.sndbuf_share = max(signals.sndbuf_share or 0.0, signals.buffer_full_share)
+    known = sum(cell.window_known for cell in cells)
+    if known >= _FEWEST_READINGS:
+        signals.window_full_share = sum(cell.window_full for cell in cells) / known
     moving = sum(cell.moving for cell in cells)
     if moving:
         signals.app_limited_share = sum(cell.app_limited for cell in cells) / moving
@@ -303,6 +307,7 @@ def _gauges(signals: LinkSignals, group: Group, now: float) -> None:
     pending = list(group.pending())
     signals.backoff = max((r.backoff or 0 for r in pending), default=0)
     signals.persisting = sum(r.timer is not None and r.timer.kind == "persist" for r in pending)
+    signals.window_bytes = max((r.snd_wnd for r in pending if r.snd_wnd is not None), default=None)
     acked = [cell.end for cell in group.since(now - LONGEST_S) if cell.counts[ACKED] or cell.counts[RECEIVED]]
     signals.progress = bool(acked) and now - acked[-1] < _PROGRESS_S
     if pending:
@@ -312,8 +317,13 @@ def _gauges(signals: LinkSignals, group: Group, now: float) -> None:
 def _receiver(signals: LinkSignals, group: Group | None, now: float) -> None:
     if group is None:
         return
-    signals.peer_recv_q = max((r.recv_q for r in group.sockets.values()), default=None)
     cells = group.since(now - _WINDOW_S)
+    told = sum(cell.received for cell in cells)
+    if told:
+        signals.peer_unread_share = sum(cell.unread for cell in cells) / told
+    else:  # a window that stays closed: what was told last is how it is
+        left = [unread for r in group.sockets.values() if (unread := is_unread(r)) is not None]
+        signals.peer_unread_share = sum(left) / len(left) if left else None
     received = total(cells, SEGS_IN)
     if received >= ENOUGH_SEGS:
         signals.peer_ooo_pct = 100 * total(cells, OOO) / received

@@ -32,6 +32,7 @@ from meshtop.engine.verdicts.words import (
     say_sender,
     say_swept,
     say_tcp_over_tcp,
+    say_window,
     warning,
 )
 
@@ -312,7 +313,7 @@ RECEIVER = Rule(
     signs=(
         Sign("window closed, of the busy time", "rwnd_share", ">", 0.5, 0.9, needed=True),
         Sign("busy", "busy_share", ">=", 0.3, 0.3, needed=True),
-        Sign("unread at the receiver", "peer_recv_q", ">", 0, 1.0, 1.5, unit="bytes"),
+        Sign("readings of the receiver with much unread", "peer_unread_share", ">=", 0.5, 1.0, 1.5, contra=0.3),
         Sign("flows on the persist timer", "persisting", ">", 0, 0.5),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.2, 0.8, contra=2.0, unit="%"),
         Sign("srtt/minrtt", "tcp_inflation", "<", 5.0, 0.2, 0.8, contra=8.0),
@@ -325,6 +326,29 @@ RECEIVER = Rule(
         "look at the application on the receiving end: its disk, its CPU, the next hop that it writes to",
         "`meshtop burst {src} {dst} --path {path}`: fast where only the application is slow",
         "slow object storage closes the window rightly; a larger one would only hide it for longer",
+    ),
+    experiments=("tcp-udp",),
+)
+
+WINDOW = Rule(
+    code="receiver-limited",
+    prior=-0.6,
+    signs=(
+        _ENOUGH,
+        Sign("window the limit, of the busy time", "rwnd_share", ">", 0.5, 0.6, needed=True),
+        Sign("busy", "busy_share", ">=", 0.5, 0.3, needed=True),
+        Sign("readings with all of an open window on its way", "window_full_share", ">=", 0.7, 0.6, needed=True),
+        Sign("readings of the receiver with much unread", "peer_unread_share", "<", 0.3, 0.8, 2.5, contra=0.5),
+        Sign("flows on the persist timer", "persisting", "=", 0, 0.2, 1.5),
+        Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, 1.0, contra=2.0, unit="%"),
+        Sign("srtt/minrtt", "queue", "<", 2.0, 0.2, 1.5, contra=3.0),
+    ),
+    severity=info,
+    summary=say_window,
+    next=(
+        "a larger receive buffer (SO_RCVBUF left alone, net.ipv4.tcp_rmem) if the path has room for more",
+        "never more than 64 KB: window scaling is off at one end, or taken out on the way (`ss -ti`: wscale)",
+        "`meshtop burst {src} {dst} --path {path}`: faster where only that application's socket is so small",
     ),
     experiments=("tcp-udp",),
 )
@@ -455,6 +479,7 @@ RULES: tuple[Rule, ...] = (
     BUFFERBLOAT,
     ACK_LOSS,
     RECEIVER,
+    WINDOW,
     SENDER,
     IN_FLIGHT,
     APP,

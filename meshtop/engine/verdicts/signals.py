@@ -64,7 +64,9 @@ class LinkSignals:
     tunnel_share: float = 0.0  # of the flows, those that are a tunnel's own
     persisting: int = 0
     backoff: int = 0  # the highest now
-    peer_recv_q: int | None = None
+    window_full_share: float | None = None  # of the readings of flows that moved, those that had used up an open one
+    window_bytes: int | None = None  # the widest that a flow is offered now
+    peer_unread_share: float | None = None  # of what the other end's receiving sockets told, much unread
     # Pings.
     small_lost: int = 0
     small_decided: int = 0

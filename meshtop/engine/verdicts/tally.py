@@ -19,6 +19,8 @@ from meshtop.readings import SocketChanges, SocketId, SocketReading
 KEPT_S = 45.0
 # A step over a longer time than this is of a gap: what it counted is not of the window that it would fall into.
 _LONGEST_STEP_S = 6.0
+# Segments do not fill a window to its last byte; and a reader that reads at once leaves next to nothing in its buffer.
+_MOST_OF_IT, _UNREAD = 0.75, 0.05
 # More than this in one step is a damaged reading.
 _PLAUSIBLE = 2**40
 
@@ -52,9 +54,13 @@ class Cell:
         "end",
         "moving",
         "present",
+        "received",
         "seconds",
         "srtts",
         "timeouts",
+        "unread",
+        "window_full",
+        "window_known",
     )
 
     def __init__(self, end: float, seconds: float) -> None:
@@ -68,7 +74,11 @@ class Cell:
         self.backlogged = 0  # and the ones that had more to send than they were let
         self.buffer_known = 0  # and the ones that told of their buffers
         self.buffer_full = 0  # of those, the ones whose send buffer was full of what is on its way
+        self.window_known = 0  # and the ones that told of the window that they are offered
+        self.window_full = 0  # of those, the ones that had used it up and had more to send
         self.timeouts = 0  # that were seen to have happened
+        self.received = 0  # of the flows that were there, those that were sent something and told of their buffers
+        self.unread = 0  # of those, the ones whose application left much of it unread
 
     def add(self, step: Counts, reading: SocketReading, timeouts: int) -> None:
         counts = self.counts
@@ -81,12 +91,17 @@ class Cell:
             self.moving += 1
             self.app_limited += bool(reading.app_limited)
             self.backlogged += bool(reading.notsent)
-            full = _is_full_of_flight(reading)
-            if full is not None:
+            if (full := _is_full_of_flight(reading)) is not None:
                 self.buffer_known += 1
                 self.buffer_full += full
+            if (full := _has_used_up_its_window(reading)) is not None:
+                self.window_known += 1
+                self.window_full += full
             if reading.srtt_ms is not None:
                 self.srtts.append(reading.srtt_ms)
+        if step[RECEIVED] and (unread := is_unread(reading)) is not None:
+            self.received += 1
+            self.unread += unread
 
 
 class Group:
@@ -230,6 +245,23 @@ def _is_full_of_flight(reading: SocketReading) -> bool | None:
     if memory is None or memory.sndbuf is None or memory.wmem_queued is None or reading.cwnd is None:
         return None
     return memory.wmem_queued >= memory.sndbuf and not reading.notsent and (reading.unacked or 0) < reading.cwnd
+
+
+def _has_used_up_its_window(reading: SocketReading) -> bool | None:
+    """Whether an open window is all on its way and more waits to be sent. None where ss tells no windows (before 5.18,
+    Linux 5.4)."""
+    if reading.snd_wnd is None or reading.mss is None:
+        return None
+    window, on_its_way = reading.snd_wnd, (reading.unacked or 0) * reading.mss
+    return bool(reading.notsent) and window >= 2 * reading.mss and on_its_way >= _MOST_OF_IT * window
+
+
+def is_unread(reading: SocketReading) -> bool | None:
+    """Whether more lies unread in a socket than a reader leaves there that reads at once. None where ss told nothing of
+    its buffer."""
+    if reading.skmem is None or not reading.skmem.rcvbuf:
+        return None
+    return reading.recv_q > _UNREAD * reading.skmem.rcvbuf
 
 
 def _counts(reading: SocketReading) -> Counts:

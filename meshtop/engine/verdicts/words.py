@@ -116,6 +116,12 @@ def say_receiver(s: LinkSignals) -> str:
     return f"{_pair(s)}: {s.key.dst} reads too slowly: its window is closed {share} of the time{waits}"
 
 
+def say_window(s: LinkSignals) -> str:
+    size = f" of {units.format_bytes(s.window_bytes)}B" if s.window_bytes else ""
+    reads = "may or may not read slowly" if s.peer_unread_share is None else "reads at once"
+    return f"{_pair(s)}: {s.key.dst} {reads}, but its window{size} is all that may be on its way"
+
+
 def say_sender(s: LinkSignals) -> str:
     return f"{_pair(s)}: the send buffer on {s.key.src} is the limit {_pct(100 * (s.sndbuf_share or 0))} of the time"
 

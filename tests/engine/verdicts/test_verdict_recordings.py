@@ -29,6 +29,7 @@ CASES = (
     Case("bufferbloat", "client-cpu", "e>a vpn", "full-lines"),  # before a tunnel whose process waits for the CPU
     Case("tcp-over-tcp", "tcp-over-tcp", "b>a vpn", "bufferbloat"),
     Case("receiver-limited", "receiver-slow", "e>a vpn", "bufferbloat"),
+    Case("receiver-limited", "recv-buffer", "e>a vpn", "send-buffer"),  # read at once, but the buffer is small
     Case("sender-limited", "sender", "e>a vpn", "receiver-slow"),
     Case("sender-limited", "send-buffer", "e>a vpn", "detour"),  # before a device that holds segments back
     Case("loss", "ping-loss", "a>e vpn", "healthy"),  # by pings alone
