@@ -117,9 +117,13 @@ def say_receiver(s: LinkSignals) -> str:
 
 
 def say_window(s: LinkSignals) -> str:
-    size = f" of {units.format_bytes(s.window_bytes)}B" if s.window_bytes else ""
+    """With what the window comes to by the second."""
     reads = "may or may not read slowly" if s.peer_unread_share is None else "reads at once"
-    return f"{_pair(s)}: {s.key.dst} {reads}, but its window{size} is all that may be on its way"
+    most = ""
+    if s.window_bytes and s.srtt_ms:
+        rate = units.format_rate(8000 * s.window_bytes / s.srtt_ms)
+        most = f" of {units.format_bytes(s.window_bytes)}B: {rate}bit/s at {units.format_ms(s.srtt_ms)} ms a round trip"
+    return f"{_pair(s)}: {s.key.dst} {reads}, but never lets more be on its way than its window{most}"
 
 
 def say_sender(s: LinkSignals) -> str:

@@ -85,14 +85,14 @@ def test_what_a_reader_leaves_unread(recv_q: int, skmem: SocketMemory | None, un
         assert (cell.received, cell.unread) == (count, count and unread)
 
 
-def test_how_wide_the_window_is_is_said(link: Callable[..., LinkSignals]) -> None:
-    assert "reads at once, but its window of 17kB is" in WINDOW.summary(
-        link(window_bytes=17_524, peer_unread_share=0.0)
+def test_what_the_window_comes_to_is_said(link: Callable[..., LinkSignals]) -> None:
+    told = WINDOW.summary(link(window_bytes=74_948, srtt_ms=143.2, peer_unread_share=0.0))
+    assert told == (
+        "e → a on vpn: a reads at once, but never lets more be on its way than its window of 73kB: "
+        "4.2Mbit/s at 143.2 ms a round trip"
     )
-    assert "reads at once, but its window is" in WINDOW.summary(link(peer_unread_share=0.0))
-    assert "may or may not read slowly, but its window" in WINDOW.summary(
-        link(window_bytes=17_524)
-    )  # in a pod, for one
+    assert WINDOW.summary(link(peer_unread_share=0.0)).endswith("than its window")
+    assert "may or may not read slowly" in WINDOW.summary(link())  # its socket is in a pod, for one
 
 
 def test_whose_window_it_is_is_said_where_the_buffer_was_seen(link: Callable[..., LinkSignals]) -> None:
