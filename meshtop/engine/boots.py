@@ -51,6 +51,7 @@ class Boot:
         self.chains: Chains
         self.streams: dict[str, Stream] = {}
         self.host = Host()
+        self.processes: dict[int, str] = {}  # by the inode of their sockets, as far as the node lets us see
 
     def follow(self, attribution: Attribution, services: Services, judge: JudgeOf) -> None:
         self.chains = Chains(attribution, Waits(attribution.own, services, judge, frozenset()))
@@ -67,6 +68,9 @@ class Boot:
                 oldest = next(iter(self.streams))
                 del self.streams[oldest]
         return stream
+
+    def process_of(self, inode: int | None) -> str | None:
+        return self.processes.get(inode) if inode is not None else None
 
     @property
     def newest(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from functools import partial
 
 from meshtop.engine import causes, stallbook
@@ -19,8 +19,6 @@ from meshtop.readings import SocketId, SocketReading
 
 # What the other end of a socket shows says something of now if it is not older than this.
 _OTHER_END_S = 2.0
-
-ProcessOf = Callable[[int | None], str | None]  # whose socket it is, by inode
 
 
 class NodeStalls:
@@ -56,13 +54,13 @@ class NodeStalls:
             self._open.clear()
         self._boots[self._node.name] = boot
 
-    def take(self, boot: Boot, process_of: ProcessOf) -> Iterator[StallEvent]:
+    def take(self, boot: Boot) -> Iterator[StallEvent]:
         """Fold what the frame told of stalls into their records."""
         yield from self._gone
         self._gone.clear()
         chains = boot.chains
         for stall in chains.found:
-            yield from self._recorded(boot, stall, process_of)
+            yield from self._recorded(boot, stall)
         chains.found.clear()
         waits = chains.waits
         if waits is None or waits.at_s is None:
@@ -70,7 +68,7 @@ class NodeStalls:
         if boot is self._boots[self._node.name]:
             self._neighbourhood.told(Seen(waits, boot.clock.operator_time(waits.at_s)))
         for stall in waits.open_stalls:
-            yield from self._recorded(boot, stall, process_of)  # those that nothing new is told of have grown older
+            yield from self._recorded(boot, stall)  # those that nothing new is told of have grown older
         for number, record in list(self._open.items()):
             if not record.open:
                 del self._open[number]
@@ -97,7 +95,7 @@ class NodeStalls:
         )
         return causes.judge(waiting, self._neighbourhood.around(link, waits, waiting, moment))
 
-    def _recorded(self, boot: Boot, stall: Stall, process_of: ProcessOf) -> Iterator[StallEvent]:
+    def _recorded(self, boot: Boot, stall: Stall) -> Iterator[StallEvent]:
         if stall.seen_by == "receiver" and self._sender_is_seen(stall, boot.clock.operator_time(stall.end_uptime_s)):
             return
         record, is_new, telling = self._book.take(self._node.name, boot.name, boot.clock, stall)
@@ -111,7 +109,7 @@ class NodeStalls:
         if record.open:
             self._open[record.number] = record
         if record.process is None:
-            record.process = process_of(stall.reading.inode)
+            record.process = boot.process_of(stall.reading.inode)
         if telling:
             yield stallbook.event(record)
 

@@ -102,7 +102,6 @@ class NodeRecord:
         self.services = Services(mesh, node.name)
         neighbourhood = Neighbourhood(mesh, node.name, self.links, seen)
         self.stalls = NodeStalls(node, self.links, self.attribution, self.services, neighbourhood, book, boots)
-        self._process_of: dict[int, str] = {}  # by inode
         self._own = own
         self._own_version = own.version
         self._boots: dict[str, Boot] = {}
@@ -153,7 +152,7 @@ class NodeRecord:
 
     def process_of(self, inode: int | None) -> str | None:
         """Whose socket that is, as far as the node lets us see."""
-        return self._process_of.get(inode) if inode is not None else None
+        return self.boot.process_of(inode) if self.boot is not None else None
 
     @property
     def stalls_followed(self) -> bool:
@@ -195,7 +194,6 @@ class NodeRecord:
         boot = Boot(frame.boot, BootClock(received_at, frame.uptime_s, newest))
         self.stalls.follow(boot)
         if self.boot is not None:
-            self._process_of.clear()
             self.reboots += 1
             self.info = NodeInfo()
             self._seen_fields.clear()
@@ -217,12 +215,12 @@ class NodeRecord:
             if info.probe_cpu_s is not None and (told is None or told[1] != info.probe_cpu_s):
                 stream.cpu.add(frame.uptime_s, (frame.uptime_s, info.probe_cpu_s))
             boot.host.take(info)
+            if info.processes is not None:
+                boot.processes = {process.inode: process.name for process in info.processes}
             if info.ssh_socket is not None:
                 self._own.add(self.node.name, info.ssh_socket)
             if boot is self.boot:
                 self.info = _merged(self.info, info)
-                if info.processes is not None:
-                    self._process_of = {process.inode: process.name for process in info.processes}
         if self._own.version != self._own_version:
             self._own_version = self._own.version
             for known in self._boots.values():
@@ -282,7 +280,7 @@ class NodeRecord:
         redundant = boot.chains.redundant
         counters = CounterReading(frame.snmp, frame.netstat, frame.net_dev, frame.softnet)
         steps = boot.chains.fold(frame.probe, Reading(frame.uptime_s, frame.interval_s, counters, frame.sockets))
-        yield from self.stalls.take(boot, self.process_of)
+        yield from self.stalls.take(boot)
         limit_s = fresh_limit(frame.interval_s)
         if boot.chains.redundant == redundant:
             self.samples.add(boot.clock.axis(frame.uptime_s), Sample(boot.clock.axis(frame.uptime_s), frame.interval_s))

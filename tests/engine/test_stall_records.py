@@ -332,6 +332,19 @@ def test_a_reboot_ends_what_was_open(build):
     assert seconds(closed.end) == pytest.approx(5.0, abs=0.1)
 
 
+def test_what_is_told_late_of_an_older_boot_is_of_its_own_processes(build):
+    """Inodes are given out anew."""
+    tale = Tale(build, Kernel([(START + 3.0, START + 4.5)]))
+    tale.begin(info=NodeInfo(processes=(Process(inode=77, pid=9, name="iperf3"),)))
+    tale.until(2.0)
+    kept = tale.until(6.0, heard=False)
+    again = build.Probe(name="probe-2", boot="boot-2", connection=2, epoch=build.epoch + START)
+    other = NodeInfo(processes=(Process(inode=77, pid=9, name="rsync"),))
+    tale.take(tale.s.receive(again.tell(20.0, build.full(), info=other)))
+    tale.late(kept)
+    assert {event.flow.process for event in tale.stalls} == {"iperf3"}
+
+
 # ── Where they stand ──
 
 
