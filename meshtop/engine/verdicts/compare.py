@@ -27,6 +27,8 @@ SICK = frozenset(("loss", "reordering", "policer", "pmtu-blackhole", "bufferbloa
 _SICK_AT = 0.6
 # That trouble would show in pings as well; the others can be seen by TCP alone.
 _SEEN_BY_PINGS = frozenset(("bufferbloat", "blackout"))
+# And these are delays: what is sent again below says less of them, and BBR by itself loses some percent on a full line.
+_DELAYS = frozenset(("bufferbloat", "tcp-over-tcp"))
 
 
 def _is_beside(other: LinkKey, key: LinkKey) -> bool:
@@ -213,8 +215,9 @@ def _worst_of(legs: Sequence[LinkSignals]) -> Below:
     )
 
 
-def _signs(link: LinkSignals, by_pings: bool) -> tuple[Sign, ...]:
-    """What of the underlay is held against what of the overlay: TCP against TCP, pings against pings."""
+def _signs(link: LinkSignals, by_pings: bool, by_delay: bool) -> tuple[Sign, ...]:
+    """What of the underlay is held against what of the overlay: TCP against TCP, pings against pings, delays against
+    delays."""
     retrans = link.retrans_pct or 0.0
     limit = max(1.0, round(retrans / 4, 2))
     added = max(50.0, round((link.tcp_added_ms or 0.0) / 3, 0))
@@ -223,8 +226,8 @@ def _signs(link: LinkSignals, by_pings: bool) -> tuple[Sign, ...]:
         Sign("underlay without any answer", "below.silent", "=", False, 0.0, needed=True),
         Sign("underlay pings lost", "below.loss_pct", "<", 2.0, 0.9 if by_pings else 0.5, 1.2, contra=5.0, unit="%"),
         Sign("underlay ping, added", "below.rtt_added_ms", "<", added, 0.6 if by_pings else 0.3, 1.0, unit="ms"),
-        Sign("underlay TCP retransmitted", "below.retrans_pct", "<=", limit, 1.3, 2.0, unit="%"),
-        Sign("underlay TCP, added", "below.tcp_added_ms", "<", added, 0.4, 0.4, unit="ms"),
+        Sign("underlay TCP retransmitted", "below.retrans_pct", "<=", limit, 1.3, 0.5 if by_delay else 2.0, unit="%"),
+        Sign("underlay TCP, added", "below.tcp_added_ms", "<", added, 0.9 if by_delay else 0.4, 0.4, unit="ms"),
         Sign("burst below retransmitted", "tried.underlay_retrans_pct", "<=", limit, 1.3, 2.0, unit="%"),
         Sign("burst here / below", "tried_paths_ratio", "<", 0.7, 0.8, 0.8, contra=0.9),
         Sign("stalls on the underlay", "below.stalled", "=", False, 0.1, 0.6),
@@ -234,10 +237,11 @@ def _signs(link: LinkSignals, by_pings: bool) -> tuple[Sign, ...]:
 def _verdict(link: LinkSignals, sick: Sequence[Weighed]) -> Iterator[Candidate]:
     worst_first = sorted(sick, key=lambda each: each.confidence, reverse=True)
     by_pings = any(each.rule.code in _SEEN_BY_PINGS for each in sick) or (link.ping_loss_pct or 0.0) > 5.0
+    by_delay = all(each.rule.code in _DELAYS for each in sick)
     rule = Rule(
         code="overlay-only",
         prior=-0.6,
-        signs=_signs(link, by_pings),
+        signs=_signs(link, by_pings, by_delay),
         severity=worst_first[0].rule.severity,
         summary=lambda s: _summary(s, worst_first),
         next=typed(_NEXT, link.key),

@@ -36,6 +36,7 @@ CASES = (
     Case("app-limited", "app-limited", "e>a vpn", "receiver-slow"),
     Case("ack-path-loss", "ack-loss", "e>a vpn", "loss"),
     Case("overlay-only", "miku", "e>a vpn", "bufferbloat"),
+    Case("overlay-only", "miku-bbr", "e>a vpn", "bufferbloat"),  # BBR below: some percent is sent again there, too
     Case("node-wide", "node-down", "d", "blackout"),
     Case("node-wide", "row-loss", "e", "loss-many"),  # TCP on every link out of it
     Case("node-wide", "row-bloat", "e", "bufferbloat"),
