@@ -105,7 +105,8 @@ REORDERING = Rule(
         Sign("retransmissions", "retrans", ">=", 15, 0.2, needed=True),
         Sign("needless by DSACK", "dsack_share", ">=", 0.35, 0.2, needed=True),
         Sign("needless by DSACK", "dsack_share", ">=", 0.5, 1.0),
-        Sign("reordering seen by senders", "reord_seen", ">", 0, 0.8, 1.0),
+        # Not counted where every late segment was sent again before it came.
+        Sign("reordering seen by senders", "reord_seen", ">", 0, 0.8, 0.4),
         Sign("out of order at the receiver", "peer_ooo_pct", ">", 1.0, 0.7, 0.7, contra=0.3, unit="%"),
         Sign("full-size / small round trip", "size_ratio", ">=", 3.0, 0.5),
         Sign("full-size / small ping, as tried", "tried_size_ratio", ">=", 3.0, 0.6),

@@ -22,6 +22,7 @@ class Case(NamedTuple):
 CASES = (
     Case("loss", "loss", "e>a vpn", "reorder"),
     Case("reordering", "reorder", "e>a vpn", "loss"),
+    Case("reordering", "reorder-unseen", "e>a vpn", "loss-many"),  # whose senders count no reordering
     Case("policer", "udp-policed", "e>a vpn", "loss"),
     Case("pmtu-blackhole", "mtu-blackhole", "e>a vpn", "blackout"),
     Case("blackout", "blackout", "e>a vpn", "mtu-blackhole"),
