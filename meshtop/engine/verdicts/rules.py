@@ -39,6 +39,8 @@ from meshtop.engine.verdicts.words import (
 # ── Shared by several causes ──
 
 _ENOUGH = Sign("data segments", "data_segs", ">=", ENOUGH_SEGS, needed=True)
+# What holds back a flow by itself leaves the path to others.
+_GAIN = Sign("burst as tried / flows here", "tried_gain", ">=", 2.0, 0.5)
 
 LOSS = Rule(
     code="loss",
@@ -314,7 +316,7 @@ RECEIVER = Rule(
     signs=(
         Sign("window closed, of the busy time", "rwnd_share", ">", 0.5, 0.9, needed=True),
         Sign("busy", "busy_share", ">=", 0.3, 0.3, needed=True),
-        Sign("readings of the receiver with much unread", "peer_unread_share", ">=", 0.5, 1.0, 1.5, contra=0.3),
+        Sign("receiver's readings with much unread", "peer_unread_share", ">=", 0.5, 1.0, 1.5, contra=0.3),
         Sign("flows on the persist timer", "persisting", ">", 0, 0.5),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.2, 0.8, contra=2.0, unit="%"),
         Sign("srtt/minrtt", "tcp_inflation", "<", 5.0, 0.2, 0.8, contra=8.0),
@@ -338,11 +340,12 @@ WINDOW = Rule(
         _ENOUGH,
         Sign("window the limit, of the busy time", "rwnd_share", ">", 0.5, 0.6, needed=True),
         Sign("busy", "busy_share", ">=", 0.5, 0.3, needed=True),
-        Sign("readings with all of an open window on its way", "window_full_share", ">=", 0.7, 0.6, needed=True),
-        Sign("readings of the receiver with much unread", "peer_unread_share", "<", 0.3, 0.8, 2.5, contra=0.5),
+        Sign("readings with an open window used up", "window_full_share", ">=", 0.7, 0.6, needed=True),
+        Sign("receiver's readings with much unread", "peer_unread_share", "<", 0.3, 0.8, 2.5, contra=0.5),
         Sign("flows on the persist timer", "persisting", "=", 0, 0.2, 1.5),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, 1.0, contra=2.0, unit="%"),
         Sign("srtt/minrtt", "queue", "<", 2.0, 0.2, 1.5, contra=3.0),
+        _GAIN,
     ),
     severity=info,
     summary=say_window,
@@ -351,7 +354,7 @@ WINDOW = Rule(
         "never more than 64 KB: window scaling is off at one end, or taken out on the way (`ss -ti`: wscale)",
         "`meshtop burst {src} {dst} --path {path}`: faster where only that application's socket is so small",
     ),
-    experiments=("tcp-udp",),
+    experiments=("streams",),
 )
 
 SENDER = Rule(
@@ -365,11 +368,12 @@ SENDER = Rule(
         Sign("srtt/minrtt", "queue", "<", 2.0, 0.2, 1.5, contra=3.0),
         Sign("CPU of the sender", "src_cpu_pct", ">=", FULL_PCT, 0.2, unit="%"),
         Sign("its processes wait for a CPU, each time", "src_wait_ms", ">=", LONG_WAIT_MS, 0.2, unit="ms"),
+        _GAIN,
     ),
     severity=info,
     summary=say_sender,
     next=("a larger send buffer (SO_SNDBUF left alone, net.ipv4.tcp_wmem) if the path has room for more",),
-    experiments=("tcp-udp",),
+    experiments=("streams",),
 )
 
 IN_FLIGHT = Rule(
@@ -385,6 +389,7 @@ IN_FLIGHT = Rule(
         Sign("srtt/minrtt", "queue", "<", 2.0, 0.2, 0.8, contra=3.0),
         Sign("CPU of the sender", "src_cpu_pct", ">=", FULL_PCT, 0.2, unit="%"),
         Sign("its processes wait for a CPU, each time", "src_wait_ms", ">=", LONG_WAIT_MS, 0.2, unit="ms"),
+        _GAIN,
     ),
     severity=info,
     summary=say_in_flight,
@@ -393,7 +398,7 @@ IN_FLIGHT = Rule(
         "an application's own window: that of an SSH channel, of HTTP/2, of a proxy",
         *SENDER.next,
     ),
-    experiments=("tcp-udp",),
+    experiments=("streams",),
 )
 
 APP = Rule(
@@ -405,6 +410,7 @@ APP = Rule(
         Sign("busy", "busy_share", "<", 0.5, 0.9, needed=True),
         Sign("readings that say app_limited", "app_limited_share", ">", 0.5, 0.8, 0.5, contra=0.2),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.2, needed=True, unit="%"),
+        _GAIN,
     ),
     severity=info,
     summary=say_app,

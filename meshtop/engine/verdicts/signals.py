@@ -110,6 +110,7 @@ class LinkSignals:
     udp_policed: bool | None = None
     tried_size_ratio: float | None = None
     tried_paths_ratio: float | None = None  # of what a burst got here to what it got on the underlay
+    tried_gain: float | None = None  # of what a burst of TCP got here to what flows get now
     pair_lost: int = 0  # pings of both directions and sizes: each goes there and back
     pair_decided: int = 0
     pair_loss_pct: float | None = None

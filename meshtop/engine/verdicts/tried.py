@@ -138,6 +138,10 @@ def draw(link: LinkSignals, told: Iterable[Told], now: float) -> None:
     if half is not None and "udp_loss_pct" not in figures:
         figures["udp_loss_pct"] = half
         link.tried_by["udp_loss_pct"] = link.tried_by["burst_loss_pct"]
+    alone_bps = figures.get("one_bps") or _tcp_bps(figures, None)
+    if link.goodput_bps and alone_bps:
+        gain = alone_bps / link.goodput_bps
+        link.tried_gain = _drawn(link, "tried_gain", gain, "one_bps", "tcp_bps", "burst_bps")
     link.loaded_ratio = _drawn(link, "loaded_ratio", loaded_ratio(figures), "loaded_rtt_ms")
     policed = udp_policed(figures, link.goodput_bps)
     link.udp_policed = _drawn(link, "udp_policed", policed, "ramp_loss_pct", "burst_loss_pct")

@@ -171,7 +171,7 @@ class FindingPanel:
         what = max(min(longest, width - value - 5 - reserved), 8)
         expected = max(width - what - value - 5, 0)
         for fact in facts:
-            parts = glyphs.wrap(fact.expected, expected, 2) if expected >= 8 else [""]
+            parts = glyphs.wrap(fact.expected, expected, 2) if 0 < min(reserved, 8) <= expected else [""]
             line = Line().gap(2).add(glyphs.fit(fact.what, what), palette.text).gap()
             line.add(glyphs.fit(format_figure(fact.value), value, ">"), palette.bold).gap()
             lines.append(line.add(parts[0] if parts else "", palette.dim))

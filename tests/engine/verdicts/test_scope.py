@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from meshtop.burst import BurstRecord
-from meshtop.engine.verdicts.tried import FRESH_S, Tried, loaded_ratio, udp_policed
+from meshtop.engine.verdicts.rules import SENDER
+from meshtop.engine.verdicts.tried import FRESH_S, Told, Tried, draw, loaded_ratio, udp_policed
+from meshtop.engine.verdicts.weigh import weigh
 from meshtop.model import BurstTold, ExperimentRecord, ExperimentTold, LinkKey, SessionChanged
 
 LINK = LinkKey("e", "a", "vpn")
@@ -175,6 +177,26 @@ def test_bursts_on_both_paths_say_which_is_sick(story: Callable) -> None:
 )
 def test_a_policer_loses_what_exceeds_its_rate(figures: dict, goodput_bps: float | None, policed: bool | None) -> None:
     assert udp_policed(figures, goodput_bps) is policed
+
+
+@pytest.mark.parametrize(
+    ("figures", "goodput_bps", "gain"),
+    [
+        ({"burst_bps": 24e6}, 4e6, 6.0),
+        ({"one_bps": 8e6, "burst_bps": 24e6}, 4e6, 2.0),  # a flow against a flow, where there is one
+        ({"tcp_bps": 2e6}, 4e6, 0.5),
+        ({"burst_bps": 24e6}, None, None),
+        ({"udp_loss_pct": 0.0}, 4e6, None),
+    ],
+)
+def test_what_a_burst_gets_beside_flows_that_are_held_back(
+    link: Callable, figures: dict, goodput_bps: float | None, gain: float | None
+) -> None:
+    held = {"data_segs": 500, "sndbuf_share": 0.9, "busy_share": 0.9, "goodput_bps": goodput_bps}
+    before, after = link(**held), link(**held)
+    draw(after, [Told(100.0, "burst b1", figures)], 110.0)
+    assert after.tried_gain == gain
+    assert (weigh(SENDER, after).confidence > weigh(SENDER, before).confidence) == (gain is not None and gain >= 2)
 
 
 def test_ping_under_load() -> None:
