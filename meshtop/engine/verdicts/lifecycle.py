@@ -112,7 +112,9 @@ class Findings:
             held = self._held.get(candidate.subject)
             limit = OPENS_AT if held is None or held.id is None else STAYS_AT
             if candidate.confidence < limit:
-                if held is not None and held.id is not None:  # until it is closed, with what speaks against it
+                # Until it is closed, with what speaks against it. Another rule with the same code, which has next steps
+                # of its own and is not likely either, does not take it over.
+                if held is not None and held.id is not None and candidate.next == held.candidate.next:
                     held.candidate = candidate._replace(severity=held.candidate.severity)
                 continue
             seen.add(candidate.subject)

@@ -54,6 +54,17 @@ def test_what_is_open_may_become_less_likely_than_it_takes_to_open() -> None:
     assert over(Findings(), range(10), likely(0.45)) == []
 
 
+def test_what_is_not_likely_any_more_keeps_the_words_of_the_rule_that_said_it() -> None:
+    """Several rules lead to one code; each has its own next steps."""
+    findings = Findings()
+    said = likely()._replace(summary="its window is small", next=("a larger buffer",))
+    over(findings, range(5), said)
+    over(findings, range(5, 8), likely(0.3)._replace(summary="it reads slowly", next=("look at its disk",)))
+    assert findings.open[0].summary == "its window is small"
+    over(findings, range(8, 10), said._replace(confidence=0.3, summary="its window was small"))
+    assert findings.open[0].summary == "its window was small"
+
+
 def test_confidence_moves_in_steps_that_are_told_and_not_with_every_breath() -> None:
     findings = Findings()
     told = []
