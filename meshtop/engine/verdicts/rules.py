@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from meshtop.engine.verdicts.cpu import FULL_PCT, LONG_WAIT_MS
 from meshtop.engine.verdicts.measure import MIN_BLOAT_MS
-from meshtop.engine.verdicts.signals import ENOUGH_SEGS
+from meshtop.engine.verdicts.signals import ENOUGH_SEGS, READS_AT_ONCE
 from meshtop.engine.verdicts.weigh import Rule, Sign
 from meshtop.engine.verdicts.words import (
     by_needless,
@@ -316,7 +316,7 @@ RECEIVER = Rule(
     signs=(
         Sign("window closed, of the busy time", "rwnd_share", ">", 0.5, 0.9, needed=True),
         Sign("busy", "busy_share", ">=", 0.3, 0.3, needed=True),
-        Sign("receiver's readings with much unread", "peer_unread_share", ">=", 0.5, 1.0, 1.5, contra=0.3),
+        Sign("receiver's readings with much unread", "peer_unread_share", ">=", 0.5, 1.0, 1.5, contra=READS_AT_ONCE),
         Sign("flows on the persist timer", "persisting", ">", 0, 0.5),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.2, 0.8, contra=2.0, unit="%"),
         Sign("srtt/minrtt", "tcp_inflation", "<", 5.0, 0.2, 0.8, contra=8.0),
@@ -341,7 +341,7 @@ WINDOW = Rule(
         Sign("window the limit, of the busy time", "rwnd_share", ">", 0.5, 0.6, needed=True),
         Sign("busy", "busy_share", ">=", 0.5, 0.3, needed=True),
         Sign("readings with an open window used up", "window_full_share", ">=", 0.7, 0.6, needed=True),
-        Sign("receiver's readings with much unread", "peer_unread_share", "<", 0.3, 0.8, 2.5, contra=0.5),
+        Sign("receiver's readings with much unread", "peer_unread_share", "<", READS_AT_ONCE, 0.8, 2.5, contra=0.5),
         Sign("flows on the persist timer", "persisting", "=", 0, 0.2, 1.5),
         Sign("retransmitted", "retrans_pct", "<", 1.0, 0.3, 1.0, contra=2.0, unit="%"),
         Sign("srtt/minrtt", "queue", "<", 2.0, 0.2, 1.5, contra=3.0),

@@ -11,6 +11,8 @@ from meshtop.model import LinkKey
 
 # Fewer data segments than this say nothing of what share of them is lost.
 ENOUGH_SEGS = 100
+# With much unread in fewer of a receiver's readings than this, its application reads as data comes.
+READS_AT_ONCE = 0.3
 _MOST_COUNTED = 100
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meshtop import units
 from meshtop.engine.verdicts.cpu import LONG_WAIT_MS
-from meshtop.engine.verdicts.signals import ENOUGH_SEGS, LinkSignals
+from meshtop.engine.verdicts.signals import ENOUGH_SEGS, READS_AT_ONCE, LinkSignals
 from meshtop.engine.verdicts.weigh import Severity, ago
 
 _MIXED = 0.1  # of what is sent again was needless: some of it only came late
@@ -118,7 +118,9 @@ def say_receiver(s: LinkSignals) -> str:
 
 def say_window(s: LinkSignals) -> str:
     """With what the window comes to by the second."""
-    reads = "may or may not read slowly" if s.peer_unread_share is None else "reads at once"
+    reads = "may or may not read slowly"
+    if s.peer_unread_share is not None and s.peer_unread_share < READS_AT_ONCE:
+        reads = "reads at once"
     most = ""
     if s.window_bytes and s.srtt_ms:
         rate = units.format_rate(8000 * s.window_bytes / s.srtt_ms)

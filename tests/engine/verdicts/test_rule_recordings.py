@@ -11,6 +11,7 @@ import pytest
 from meshtop.engine.verdicts import rules, verdicts
 from meshtop.engine.verdicts.lifecycle import OPENS_AT
 from meshtop.engine.verdicts.rules import RULES
+from meshtop.engine.verdicts.settle import settled
 from meshtop.engine.verdicts.weigh import Rule
 from tests.engine.verdicts.conftest import play
 
@@ -52,7 +53,6 @@ def said() -> dict[tuple[str, str], float]:
             surest[place] = max(surest[place], each.confidence)
         return told
 
-    settled = verdicts.settled  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verdicts, "settled", watched)
         # `watched` reads which recording it is.

@@ -92,6 +92,7 @@ def test_what_the_window_comes_to_is_said(link: Callable[..., LinkSignals]) -> N
         "4.2Mbit/s at 143.2 ms a round trip"
     )
     assert WINDOW.summary(link(peer_unread_share=0.0)).endswith("than its window")
+    assert "may or may not read slowly" in WINDOW.summary(link(peer_unread_share=0.4))
     assert "may or may not read slowly" in WINDOW.summary(link())  # its socket is in a pod, for one
 
 
