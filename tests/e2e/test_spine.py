@@ -99,9 +99,9 @@ def test_ordinary_openssh_nodes(tmp_path: Path) -> None:
 def test_a_silent_cut_loses_nothing(lab: Lab, stream: Callable[..., Stream]) -> None:
     events = stream()
     events.until(lambda e: e["type"] == "link" and e["src"] == "e" and e["rtt_ms"] is not None, 20)
+    cut = len(events.events)
     lab.cut_mgmt("e")
     try:
-        cut = len(events.events)
         last = events.links("e", "a", "vpn")[-1]
         told = events.until(lambda e: e["type"] == "node" and e["name"] == "e" and e["state"] == "silent", 10, cut)
         assert seconds(events.events[told]["at"]) - seconds(last["at"]) < 4.0 + 1.0
@@ -136,9 +136,9 @@ def covered(events: Stream, since: str, until: float) -> float:
 def test_a_killed_sshd_is_come_back_to(lab: Lab, stream: Callable[..., Stream]) -> None:
     events = stream()
     events.until(lambda e: e["type"] == "link" and e["src"] == "d" and e["rtt_ms"] is not None, 20)
+    before = len(events.events)  # counted first: that it is down may be told before the killing call comes back
     lab.kill_sshd("d")
-    killed = len(events.events)
-    down = events.until(lambda e: e["type"] == "node" and e["name"] == "d" and e["state"] == "down", 10, killed)
+    down = events.until(lambda e: e["type"] == "node" and e["name"] == "d" and e["state"] == "down", 10, before)
     assert events.events[down]["reason"]
     lab.start_sshd("d")
     back = events.until(lambda e: e["type"] == "node" and e["name"] == "d" and e["state"] == "up", 40, down)
