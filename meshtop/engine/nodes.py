@@ -197,6 +197,7 @@ class NodeRecord:
             self.reboots += 1
             self.info = NodeInfo()
             self._seen_fields.clear()
+            self.missing = fields_missing(None, None, ())
         self._boots[frame.boot] = self.boot = boot
         while len(self._boots) > _MAX_BOOTS:
             del self._boots[next(iter(self._boots))]
@@ -226,7 +227,7 @@ class NodeRecord:
             for known in self._boots.values():
                 known.chains.place_anew()
             self.stalls.leave_out_own()
-        if self.missing and frame.sockets is not None:
+        if boot is self.boot and self.missing and frame.sockets is not None:
             self._see_fields(frame.sockets)
         if info is not None:
             self.missing = fields_missing(self.info.ss, self.info.kernel, self._seen_fields)

@@ -446,6 +446,19 @@ def test_a_reboot_starts_the_counters_anew(story, build):
     assert s.node(window_s=60.0).tcp.retrans_per_s == 1.0
 
 
+def test_what_a_booted_kernel_gives_is_not_taken_from_the_one_before(story, build):
+    s = story()
+    s.begin(build.full(build.socket(acked=7_000_000)))
+    link = LinkKey("e", "a", "vpn")
+    s.second(sockets=build.changed(build.socket(acked=7_001_000)))
+    after = build.Probe(boot="boot-2", name="probe-2", connection=2, epoch=build.epoch + 1040.0)
+    old_ss = build.socket(acked=None)
+    told = s.receive(after.sent(after.frame(5.0, build.full(old_ss), info=None)))
+    told += s.receive(after.sent(after.frame(6.0, build.full(old_ss), info=None)))
+    events = [event for event in links_of(told) if (event.src, event.dst, event.path) == tuple(link)]
+    assert [event.tx_bytes for event in events] == [None]
+
+
 def test_counters_of_a_node(story, build):
     s = story()
 
