@@ -7,9 +7,12 @@ to standard error.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,8 +35,28 @@ from meshtop.config import ConfigErrors
 _FOR_AT_MOST_S = 366 * 86_400.0
 
 
-class ReaderGone(Exception):
-    """Whoever reads our standard output has seen enough."""
+# What write(2) says of an output that takes no more: its reader has gone, the disk behind it is full or too small.
+_TAKES_NO_MORE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class OutputFailed(Exception):
+    """Standard output takes no more."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextlib.contextmanager
+def _own_output() -> Iterator[None]:
+    """Tells an error of standard output from every other, and before click makes an exit code of 1 of a reader that
+    has gone. Files that are opened by name are answered for where that is done."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _TAKES_NO_MORE or error.filename is not None:
+            raise
+        raise OutputFailed(error) from error
 
 
 class LazyGroup(click.Group):
@@ -50,11 +73,13 @@ class LazyGroup(click.Group):
         "report": "meshtop.commands.report_cli:report",
     }
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _own_output():  # the help is printed while the options are read
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _own_output():
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise ReaderGone from error  # click would make an exit code of 1 of it
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self.elsewhere])
@@ -327,10 +352,12 @@ def _run() -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except ReaderGone:
+    except OutputFailed as failed:
+        from meshtop.commands.output import verdict
+
         # Python would complain once more when it flushes at its end.
         sys.stdout = None
-        return 0
+        return verdict(failed.error) or 0
     except ConfigErrors as error:
         for line in error.lines():
             click.echo(line, err=True)

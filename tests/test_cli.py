@@ -281,3 +281,37 @@ def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
         )
     assert done.returncode == 1
     assert done.stderr == "meshtop: standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("asked", [["--help"], ["stream", "--help"], ["--version"], ["themes"]])
+def test_what_is_printed_for_nobody_is_no_failure(asked: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "meshtop.cli", *asked],
+            stdin=subprocess.DEVNULL,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("asked", [["--help"], ["stream", "--help"], ["--version"], ["themes"]])
+def test_what_finds_no_room_is_said(asked: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "meshtop.cli", *asked],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "meshtop: standard output cannot be written: No space left on device\n"
