@@ -18,7 +18,8 @@ from meshtop.collect.replay import events
 from meshtop.engine.causes import Surroundings, judge
 from meshtop.engine.engine import Engine
 from meshtop.engine.snapshot import StallEvent
-from meshtop.engine.stalls import Stall, StallDetector
+from meshtop.engine.stall import Stall
+from meshtop.engine.stalls import StallDetector
 from meshtop.model import EngineEvent, FrameReceived, Mesh
 from meshtop.parse.ss_fields import supported_fields
 from meshtop.readings import Frame, NodeInfo, SocketChanges, SocketId, SocketReading

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from meshtop.burst import Load, NodeLoad
 from meshtop.engine.attribution import Attribution, Services
 from meshtop.engine.flows import WITHOUT_INFO
-from meshtop.engine.stalls import is_pending
+from meshtop.engine.stall_socket import is_pending
 from meshtop.model import LinkKey, NodeName
 from meshtop.readings import SocketChanges, SocketId, SocketReading
 

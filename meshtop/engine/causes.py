@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from meshtop.engine.stalls import Waiting
+from meshtop.engine.stall import Waiting
 from meshtop.model import Value
 
 # An ACK of any kind within the last fifth of the wait means that the way there and back is open.

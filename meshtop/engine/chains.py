@@ -17,7 +17,7 @@ from typing import NamedTuple
 from meshtop.engine.attribution import Attribution
 from meshtop.engine.counters import CounterDeltas, CounterReading, difference
 from meshtop.engine.flows import Activities, FlowTable, Gauges, Standing
-from meshtop.engine.stalls import Stall
+from meshtop.engine.stall import Stall
 from meshtop.engine.waits import Waits
 from meshtop.model import LinkKey
 from meshtop.readings import SocketChanges, SocketId, SocketReading

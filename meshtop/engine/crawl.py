@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from meshtop.engine.stalls import GAP_PERIODS, is_pending
+from meshtop.engine.stall_socket import is_pending
+from meshtop.engine.stalls import GAP_PERIODS
 from meshtop.readings import SocketId, SocketReading
 
 CRAWL_SHARE = 0.05  # of the flow's recent peak

@@ -10,8 +10,8 @@ from meshtop.engine.attribution import Attribution, Services, canonical
 from meshtop.engine.boots import Boot
 from meshtop.engine.links import LinkRecord
 from meshtop.engine.snapshot import StallEvent
+from meshtop.engine.stall import Stall, Waiting
 from meshtop.engine.stallbook import StallBook, StallList, StallRecord
-from meshtop.engine.stalls import Stall, Waiting
 from meshtop.engine.surroundings import Moment, Neighbourhood, Seen
 from meshtop.engine.waits import Waits
 from meshtop.model import LinkKey, Node, NodeName

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from meshtop.engine.stalls import CauseAt, Stall
+from meshtop.engine.stall import CauseAt, Stall
 from meshtop.readings import SocketId, SocketReading
 
 # The receiver does not know the sender's timer: a retransmission takes a round trip, after a time-out somewhat more.

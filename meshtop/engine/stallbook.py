@@ -16,7 +16,7 @@ import msgspec
 from meshtop.engine.attribution import Service
 from meshtop.engine.clockmap import BootClock
 from meshtop.engine.snapshot import StallCause, StallEvent, StallFlow, StallView
-from meshtop.engine.stalls import CauseAt, Stall
+from meshtop.engine.stall import CauseAt, Stall
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import LinkKey, NodeName, PathName
 from meshtop.readings import SocketId, SocketReading

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from meshtop.engine.causes import Surroundings
 from meshtop.engine.links import LinkRecord
 from meshtop.engine.probes import Series, Size
-from meshtop.engine.stalls import Waiting
+from meshtop.engine.stall import Waiting
 from meshtop.engine.waits import Waits
 from meshtop.model import LinkKey, Mesh, NodeName
 

@@ -12,7 +12,9 @@ from meshtop.engine.attribution import OwnConnections, Service, Services
 from meshtop.engine.crawl import Crawls
 from meshtop.engine.flows import WITHOUT_INFO
 from meshtop.engine.receivers import Receivers
-from meshtop.engine.stalls import Stall, StallDetector, State, Waiting
+from meshtop.engine.stall import Stall, Waiting
+from meshtop.engine.stall_machine import State
+from meshtop.engine.stalls import StallDetector
 from meshtop.engine.watched import WatchedFlows
 from meshtop.model import PathName
 from meshtop.readings import SocketChanges, SocketId, SocketReading

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from meshtop.engine.causes import CAUSES, Surroundings, judge
-from meshtop.engine.stalls import Waiting
+from meshtop.engine.stall import Waiting
 from meshtop.readings import SocketId, SocketMemory, SocketReading, Timer
 
 BASE = SocketReading(

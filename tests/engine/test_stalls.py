@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshtop.engine.stalls import TRANSITIONS, Signal, Stall, StallDetector, State, Waiting, threshold_s
+from meshtop.engine.stall import Stall, Waiting
+from meshtop.engine.stall_machine import TRANSITIONS, Signal, State
+from meshtop.engine.stall_socket import threshold_s
+from meshtop.engine.stalls import StallDetector
 from meshtop.readings import SocketId, SocketReading, Timer
 
 ID = SocketId("10.10.10.5", 40112, "10.10.10.1", 5201, "1a2b")

@@ -6,7 +6,7 @@ after the path is well again.
 from __future__ import annotations
 
 from meshtop.engine.links import LinkRecord
-from meshtop.engine.stalls import Stall
+from meshtop.engine.stall import Stall
 from meshtop.engine.verdicts.signals import LinkSignals
 
 _CAUSE = "size-blackhole"
