@@ -17,7 +17,7 @@ from benchmarks.stall_score import Flow, FoundOne
 from meshtop.collect.replay import events
 from meshtop.engine.causes import Surroundings, judge
 from meshtop.engine.engine import Engine
-from meshtop.engine.snapshot import StallEvent
+from meshtop.engine.events import StallEvent
 from meshtop.engine.stall import Stall
 from meshtop.engine.stalls import StallDetector
 from meshtop.model import EngineEvent, FrameReceived, Mesh

@@ -13,7 +13,7 @@ import msgspec
 
 from benchmarks.verdict_cases import AFTER_S, Case, all_names
 from meshtop import compose, config
-from meshtop.engine.snapshot import FindingEvent, StreamEvent
+from meshtop.engine.events import FindingEvent, StreamEvent
 from meshtop.lab.network import Lab
 from meshtop.lab.play import playing
 from meshtop.lab.scenario import Scenario

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from benchmarks.verdict_record import Run
-from meshtop.engine.snapshot import FindingEvent
+from meshtop.engine.events import FindingEvent
 
 SURE = 0.7
 WITHIN_S = 30.0

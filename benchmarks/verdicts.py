@@ -25,7 +25,7 @@ from benchmarks.verdict_record import Run
 from benchmarks.verdict_score import SURE, WITHIN_S, Outcome, Seen, score
 from meshtop.collect.replay import events
 from meshtop.engine.engine import Engine
-from meshtop.engine.snapshot import FindingEvent
+from meshtop.engine.events import FindingEvent
 from meshtop.lab import registry
 from meshtop.lab.netns import LabError
 from meshtop.lab.play import TrafficError

@@ -24,8 +24,10 @@ from meshtop.collect.experiments import Experiments
 from meshtop.commands.reporting import Reporting
 from meshtop.config import MAX_INTERVAL_S, MIN_INTERVAL_S, BurstSettings
 from meshtop.engine.engine import Engine
+from meshtop.engine.events import StreamEvent
 from meshtop.engine.experiments import ExperimentPlan
-from meshtop.engine.snapshot import FlowView, Snapshot, StreamEvent, TrailPoint, View
+from meshtop.engine.snapshot import Snapshot
+from meshtop.engine.view import FlowView, TrailPoint, View
 from meshtop.model import (
     BaselinesForgotten,
     BurstTold,

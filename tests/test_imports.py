@@ -37,7 +37,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"collect", "transport", "parse", "engine", "agent", "setup", "recording", *MODEL, "burst", "units"},
         {"msgspec", "icmplib", "psutil", "iperf3"},
     ),
-    "recording": ({"recording", *MODEL, "units", "engine.snapshot", "__init__"}, {"msgspec"}),
+    "recording": ({"recording", *MODEL, "units", "engine.view", "__init__"}, {"msgspec"}),
     # pictures and output are the commands'
     "report": (
         {"report", "collect.fold", "engine", "recording", "parse", *MODEL, "burst", "units", "__init__"},
@@ -47,7 +47,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "config_reader": ({"toml_lines", *MODEL}, set()),
     "config": ({"config_reader", "toml_lines", *MODEL, "units", "transport.target"}, {"msgspec", "platformdirs"}),
     "lab": ({"lab", *MODEL, "units", "config", "parse.text", "__init__"}, {"msgspec", "asyncssh", "click"}),
-    "ui": ({"ui", *MODEL, "burst", "units", "engine.snapshot", "__init__"}, {"textual", "rich", "PIL", "pyte"}),
+    "ui": (
+        {"ui", *MODEL, "burst", "units", "engine.snapshot", "engine.view", "__init__"},
+        {"textual", "rich", "PIL", "pyte"},
+    ),
 }
 # The composition root: it alone may import every room.
 COMPOSITION = ("cli", "commands", "compose", "monitor")

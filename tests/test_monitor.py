@@ -11,8 +11,8 @@ import pytest
 
 from meshtop.collect.clock import Clock
 from meshtop.commands.running import beside
+from meshtop.engine.events import LogEvent, MarkEvent, NodeEvent, StreamEvent
 from meshtop.engine.past import glance_of
-from meshtop.engine.snapshot import LogEvent, MarkEvent, NodeEvent, StreamEvent
 from meshtop.model import EngineEvent, FrameReceived, LinkKey, LookTaken, Mesh, Node, OperatorPing, SessionChanged
 from meshtop.model import Path as Way
 from meshtop.monitor import TICK_S, Collecting, Monitor, Probing, RawTap, Sink

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from meshtop.collect.feed import frame_event
 from meshtop.engine.engine import Engine
-from meshtop.engine.snapshot import StreamEvent
+from meshtop.engine.events import StreamEvent
 from meshtop.model import Mesh, NodeName
 from meshtop.parse.frame import FrameReader
 from meshtop.recording import FrameRecord, Record, RecordingReader, TickRecord

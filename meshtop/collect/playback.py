@@ -23,18 +23,11 @@ import psutil
 from meshtop.burst import BurstPlan, BurstRequest
 from meshtop.collect.fold import Fold, Reel, without_looking_for_garbage
 from meshtop.collect.scan import LENGTH, VIEW_EVERY_S, Told, unpacked_view
+from meshtop.engine.events import StreamEvent
 from meshtop.engine.experiments import ExperimentPlan
 from meshtop.engine.past import glance_of
-from meshtop.engine.snapshot import (
-    FlowView,
-    PlaybackStop,
-    PlaybackView,
-    ReportView,
-    Snapshot,
-    StreamEvent,
-    TrailPoint,
-    View,
-)
+from meshtop.engine.snapshot import Snapshot
+from meshtop.engine.view import FlowView, PlaybackStop, PlaybackView, ReportView, TrailPoint, View
 from meshtop.model import LinkKey, Mark, NodeName
 from meshtop.recording import RecordingReader
 from meshtop.requests import AddMark, Command, MakeReport, Playback, RunExperiment

@@ -17,8 +17,9 @@ from typing import BinaryIO
 import msgspec
 
 from meshtop.collect.fold import Fold
-from meshtop.engine.snapshot import BurstEvent, FindingEvent, MarkEvent, PlaybackStop, StallEvent, StreamEvent, View
+from meshtop.engine.events import BurstEvent, FindingEvent, MarkEvent, StallEvent, StreamEvent
 from meshtop.engine.timeseries import utc_seconds
+from meshtop.engine.view import PlaybackStop, View
 from meshtop.model import Value
 from meshtop.recording import RecordingReader
 

@@ -20,7 +20,7 @@ from meshtop.commands.running import FINE, FOUND_FAILURE, INTERRUPTED, NO_NODE, 
 from meshtop.config import MeshConfig
 from meshtop.engine import bursts
 from meshtop.engine.burst_compare import Comparison, compare
-from meshtop.engine.snapshot import BurstEvent, LogEvent, StreamEvent
+from meshtop.engine.events import BurstEvent, LogEvent, StreamEvent
 from meshtop.model import Value
 from meshtop.monitor import Monitor
 from meshtop.requests import StartBurst

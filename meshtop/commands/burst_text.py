@@ -10,7 +10,7 @@ import click
 from meshtop.burst import BurstInterval, BurstPlan, BurstRecord
 from meshtop.collect.burst_abort import AbortReport
 from meshtop.engine.burst_compare import Comparison
-from meshtop.engine.snapshot import BurstEvent, StreamEvent
+from meshtop.engine.events import BurstEvent, StreamEvent
 from meshtop.units import format_bytes, format_duration, format_figure, format_ms, format_pct, format_rate
 
 EVERY_S = 1.0  # a line; five a second would be unreadable

@@ -14,8 +14,9 @@ from meshtop.commands import asking, finding_text
 from meshtop.commands.output import answer, stdout
 from meshtop.commands.running import FINE, FOUND_FAILURE, NO_NODE, beside
 from meshtop.config import MeshConfig
+from meshtop.engine.events import FindingEvent, StreamEvent
 from meshtop.engine.experiments import CHEAP, ExperimentPlan
-from meshtop.engine.snapshot import FindingEvent, FindingView, StreamEvent
+from meshtop.engine.snapshot import FindingView
 from meshtop.model import ExperimentKind, ExperimentRecord, NodeName, PathName, Value
 from meshtop.monitor import Monitor
 from meshtop.requests import RunExperiment

@@ -16,7 +16,8 @@ from meshtop.commands.output import Lines, answer, kept, stdout, verdict
 from meshtop.commands.pictures import Wanted, check, write_beside
 from meshtop.commands.running import FINE, NO_NODE, beside
 from meshtop.config import MeshConfig
-from meshtop.engine.snapshot import LogEvent, Snapshot
+from meshtop.engine.events import LogEvent
+from meshtop.engine.snapshot import Snapshot
 from meshtop.model import Mesh
 from meshtop.monitor import Monitor
 

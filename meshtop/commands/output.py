@@ -17,7 +17,7 @@ from collections.abc import Callable
 import click
 
 from meshtop.commands.running import FINE, FOUND_FAILURE
-from meshtop.engine.snapshot import RecordingView
+from meshtop.engine.view import RecordingView
 
 # 2,000 links once a second for half a minute; a reader that is further behind has stopped reading.
 MAX_WAITING_LINES = 65_536

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from meshtop.commands.output import stdout, write_all
-from meshtop.engine.snapshot import FlowView, TrailPoint, View
+from meshtop.engine.view import FlowView, TrailPoint, View
 from meshtop.model import LinkKey, Mesh, NodeName
 
 if TYPE_CHECKING:

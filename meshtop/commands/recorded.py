@@ -14,7 +14,7 @@ from meshtop.commands.output import stdout, verdict, write_all
 from meshtop.commands.pictures import Wanted, check, write
 from meshtop.commands.running import FINE
 from meshtop.engine.engine import Engine
-from meshtop.engine.snapshot import StreamEvent
+from meshtop.engine.events import StreamEvent
 from meshtop.recording import RecordingError, RecordingReader
 
 

@@ -14,7 +14,7 @@ import msgspec
 from meshtop import compose, units
 from meshtop.commands.running import FINE, INTERRUPTED, beside
 from meshtop.config import MeshConfig
-from meshtop.engine.snapshot import View
+from meshtop.engine.view import View
 from meshtop.recording import SUFFIX, RecordingError, RecordingReader
 from meshtop.report.charts import chart
 from meshtop.report.compare import comparison

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from meshtop.engine.snapshot import ReportView
+from meshtop.engine.view import ReportView
 from meshtop.recording import SUFFIX
 from meshtop.requests import MakeReport
 

@@ -28,8 +28,8 @@ from meshtop.engine.attribution import Attribution, OwnConnections, Services
 from meshtop.engine.burst_intervals import is_whole, merged, summed, thinned
 from meshtop.engine.burst_meter import Meter, Metered, Point
 from meshtop.engine.burst_open import OpenBurst, Quiet
+from meshtop.engine.events import BurstEvent
 from meshtop.engine.nodes import NodeRecord
-from meshtop.engine.snapshot import BurstEvent
 from meshtop.engine.stallbook import StallBook, StallRecord
 from meshtop.engine.timeseries import median, rfc3339, utc_seconds
 from meshtop.model import BurstTold, FrameReceived, LinkKey, Mesh, NodeName

@@ -16,30 +16,20 @@ from meshtop.burst import BurstRecord, NodeLoad
 from meshtop.engine.attribution import OwnConnections
 from meshtop.engine.boots import Boot
 from meshtop.engine.burstbook import BurstBook
+from meshtop.engine.events import FindingEvent, LinkEvent, LogEvent, MarkEvent, NodeEvent, StreamEvent
 from meshtop.engine.figures import Window, cpu_s_a_frame, link_view, node_view
 from meshtop.engine.flowlist import flow_views
 from meshtop.engine.looks import Look, is_worth_it, pace
 from meshtop.engine.nodes import NodeRecord
 from meshtop.engine.parts import Part, Parts
 from meshtop.engine.past import Archive, view_of
-from meshtop.engine.snapshot import (
-    FindingEvent,
-    FlowView,
-    LinkEvent,
-    LogEvent,
-    MarkEvent,
-    NodeEvent,
-    NodeState,
-    Snapshot,
-    StreamEvent,
-    TrailPoint,
-    View,
-)
+from meshtop.engine.snapshot import NodeState, Snapshot
 from meshtop.engine.stallbook import StallBook
 from meshtop.engine.states import TROUBLE
 from meshtop.engine.surroundings import Seen
 from meshtop.engine.timeseries import rfc3339
 from meshtop.engine.verdicts.verdicts import Verdicts
+from meshtop.engine.view import FlowView, TrailPoint, View
 from meshtop.model import (
     BaselinesForgotten,
     BaselinesKnown,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meshtop.engine.flows import WITHOUT_INFO, Flow
 from meshtop.engine.nodes import NodeRecord
-from meshtop.engine.snapshot import FlowView
+from meshtop.engine.view import FlowView
 from meshtop.model import LinkKey
 from meshtop.parse.ss_fields import supported_fields
 from meshtop.readings import SocketId, SocketReading

@@ -13,7 +13,8 @@ from math import ceil, isnan, nan
 
 from meshtop.engine.flows import Activity
 from meshtop.engine.probes import Size
-from meshtop.engine.snapshot import LinkState, Strip, StripState, TrailPoint
+from meshtop.engine.snapshot import LinkState
+from meshtop.engine.view import Strip, StripState, TrailPoint
 
 HISTORY_S = 16 * 60.0  # fifteen minutes, and what scrolls out while one looks at them
 # Points of all links together: a hundred megabytes at most, however large the mesh and however quick the sampling.

@@ -12,11 +12,12 @@ from meshtop.engine.baseline import Baseline
 from meshtop.engine.flows import Activity, Gauges
 from meshtop.engine.history import History
 from meshtop.engine.probes import Outcome, Outcomes, Series, Size, lost_after_s
-from meshtop.engine.snapshot import LinkState, TrailPoint
+from meshtop.engine.snapshot import LinkState
 from meshtop.engine.stallbook import StallList, StallRecord, share_pct
 from meshtop.engine.states import LinkFacts, SizeCount, Verdict, hold, judge
 from meshtop.engine.strips import StripRecord
 from meshtop.engine.timeseries import Ring, delay_variation, median
+from meshtop.engine.view import TrailPoint
 from meshtop.model import LinkKey, Thresholds
 
 TRAIL_POINTS = 120

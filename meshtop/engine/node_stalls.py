@@ -8,8 +8,8 @@ from functools import partial
 from meshtop.engine import causes, stallbook
 from meshtop.engine.attribution import Attribution, Services, canonical
 from meshtop.engine.boots import Boot
+from meshtop.engine.events import StallEvent
 from meshtop.engine.links import LinkRecord
-from meshtop.engine.snapshot import StallEvent
 from meshtop.engine.stall import Stall, Waiting
 from meshtop.engine.stallbook import StallBook, StallList, StallRecord
 from meshtop.engine.surroundings import Moment, Neighbourhood, Seen

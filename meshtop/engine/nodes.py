@@ -25,13 +25,14 @@ from meshtop.engine.boots import Boot, Measured, Sample, Stream
 from meshtop.engine.chains import Reading, Step
 from meshtop.engine.clockmap import BootClock
 from meshtop.engine.counters import CounterReading
+from meshtop.engine.events import LinkEvent, StallEvent
 from meshtop.engine.flows import Gauges, fields_missing
 from meshtop.engine.held import HELD_NONE, Held, crawls_in_words, held_by_link
 from meshtop.engine.history import History, most_of_one
 from meshtop.engine.links import STILL, Cell, Known, LinkRecord, SocketSight, standstill
 from meshtop.engine.node_stalls import NodeStalls
 from meshtop.engine.sessions import Sessions, Vantage
-from meshtop.engine.snapshot import LinkEvent, LinkState, NodeState, StallEvent
+from meshtop.engine.snapshot import LinkState, NodeState
 from meshtop.engine.stallbook import StallBook
 from meshtop.engine.surroundings import Neighbourhood, Seen
 from meshtop.engine.timeseries import Ring, rfc3339

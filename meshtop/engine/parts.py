@@ -14,7 +14,8 @@ import msgspec
 
 from meshtop.engine.figures import Window, link_view, node_view, stall_views
 from meshtop.engine.nodes import NodeRecord
-from meshtop.engine.snapshot import LinkView, NodeView, StallView, Strip, TrailPoint
+from meshtop.engine.snapshot import LinkView, NodeView, StallView
+from meshtop.engine.view import Strip, TrailPoint
 from meshtop.model import LinkKey, NodeName
 
 # Shorter than the least time in which a silent node may be taken for one that is heard.

@@ -16,7 +16,8 @@ import msgspec
 
 from meshtop.burst import BurstRecord
 from meshtop.engine.history import HISTORY_S, History
-from meshtop.engine.snapshot import Snapshot, StallView, View
+from meshtop.engine.snapshot import Snapshot, StallView
+from meshtop.engine.view import View
 from meshtop.model import ExperimentRecord, LinkKey, Mesh, NodeName, Value
 
 TRAIL_S = 120.0  # as in a view of now

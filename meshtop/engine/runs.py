@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from meshtop.engine.snapshot import FindingEvent, FindingView, LinkEvent, Snapshot, StallEvent, StallView, StreamEvent
+from meshtop.engine.events import FindingEvent, LinkEvent, StallEvent, StreamEvent
+from meshtop.engine.snapshot import FindingView, Snapshot, StallView
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import Mesh, NodeName, PathName, Value
 from meshtop.units import format_duration

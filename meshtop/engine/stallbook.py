@@ -15,7 +15,8 @@ import msgspec
 
 from meshtop.engine.attribution import Service
 from meshtop.engine.clockmap import BootClock
-from meshtop.engine.snapshot import StallCause, StallEvent, StallFlow, StallView
+from meshtop.engine.events import StallEvent
+from meshtop.engine.snapshot import StallCause, StallFlow, StallView
 from meshtop.engine.stall import CauseAt, Stall
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import LinkKey, NodeName, PathName

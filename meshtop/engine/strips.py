@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import ceil, floor
 
 from meshtop.engine.flows import Activity
-from meshtop.engine.snapshot import Strip, StripState
 from meshtop.engine.stallbook import StallList
+from meshtop.engine.view import Strip, StripState
 
 STRIP_S = 120
 # From the least to the most telling: a second has the worst of what was measured in it.

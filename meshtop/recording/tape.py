@@ -14,7 +14,7 @@ import msgspec
 
 import meshtop
 from meshtop import units
-from meshtop.engine.snapshot import RecordingView
+from meshtop.engine.view import RecordingView
 from meshtop.model import BaselinesKnown, BytesDropped, EngineEvent, FrameReceived, Mesh, NodeName
 from meshtop.recording.blocks import Block, Packer
 from meshtop.recording.reader import part_path

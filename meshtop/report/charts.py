@@ -11,8 +11,9 @@ from html import escape
 from itertools import pairwise
 from math import ceil
 
-from meshtop.engine.snapshot import StallView, TrailPoint
+from meshtop.engine.snapshot import StallView
 from meshtop.engine.timeseries import utc_seconds
+from meshtop.engine.view import TrailPoint
 from meshtop.model import LinkKey, Mark
 from meshtop.report.story import Story
 

@@ -9,19 +9,10 @@ import msgspec
 from meshtop.burst import BurstRecord
 from meshtop.collect.fold import Fold
 from meshtop.engine.engine import Engine
-from meshtop.engine.snapshot import (
-    BurstEvent,
-    FindingEvent,
-    FindingView,
-    MarkEvent,
-    Snapshot,
-    StallEvent,
-    StallView,
-    StreamEvent,
-    TrailPoint,
-    View,
-)
+from meshtop.engine.events import BurstEvent, FindingEvent, MarkEvent, StallEvent, StreamEvent
+from meshtop.engine.snapshot import FindingView, Snapshot, StallView
 from meshtop.engine.timeseries import utc_seconds
+from meshtop.engine.view import TrailPoint, View
 from meshtop.model import LinkKey
 from meshtop.recording import RecordingHeader, RecordingReader
 

@@ -9,7 +9,8 @@ import asyncio
 from dataclasses import replace
 
 from meshtop.burst import BurstRecord, BurstRequest
-from meshtop.engine.snapshot import FindingView, View
+from meshtop.engine.snapshot import FindingView
+from meshtop.engine.view import View
 from meshtop.model import ExperimentKind, ExperimentRecord, LinkKey, NodeName
 from meshtop.requests import AbortBurst, AbortExperiment, ClearBursts, Command, RunExperiment, StartBurst
 from meshtop.ui import experiments, keys, places, screenshot

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from meshtop.engine.snapshot import ReportView, View
+from meshtop.engine.view import ReportView, View
 from meshtop.model import LinkKey, NodeName
 from meshtop.requests import AddMark, Command, MakeReport, ResetBaselines, SetInterval, StartRecording, StopRecording
 from meshtop.ui import keys, places, terminal, theme

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshtop.engine.snapshot import View
+from meshtop.engine.view import View
 
 # Below, it is one trouble that many flows have: one sound is enough for it.
 LEAST_PAUSE_S = 2.0

@@ -8,7 +8,8 @@ from typing import Literal
 
 from meshtop import units
 from meshtop.burst import BurstRecord, BurstRequest
-from meshtop.engine.snapshot import LinkView, View
+from meshtop.engine.snapshot import LinkView
+from meshtop.engine.view import View
 from meshtop.model import Mesh, NodeName, PathName
 
 BOTH = "both"  # no path can have that name

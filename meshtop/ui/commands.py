@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textual.fuzzy import Matcher
 
-from meshtop.engine.snapshot import View
+from meshtop.engine.view import View
 from meshtop.ui import keys
 from meshtop.ui.keys import SCREENS, Key
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from meshtop.engine.snapshot import PlaybackStop, PlaybackView, View
+from meshtop.engine.view import PlaybackStop, PlaybackView, View
 from meshtop.requests import Command, Playback
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import floor
 
-from meshtop.engine.snapshot import StripState, TrailPoint
+from meshtop.engine.view import StripState, TrailPoint
 
 Range = tuple[float, float]
 Spans = Sequence[tuple[float, float]]  # (from, to), operator's UTC

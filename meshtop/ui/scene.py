@@ -14,7 +14,8 @@ from typing import Literal, cast
 
 from rich.cells import cell_len
 
-from meshtop.engine.snapshot import FlowView, LinkState, LinkView, NodeState, NodeView, TrailPoint, View
+from meshtop.engine.snapshot import LinkState, LinkView, NodeState, NodeView
+from meshtop.engine.view import FlowView, TrailPoint, View
 from meshtop.model import LinkKey, NodeName, Path, PathName
 from meshtop.ui.source import Source
 from meshtop.units import format_age

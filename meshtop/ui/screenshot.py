@@ -15,7 +15,7 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from meshtop.burst import BurstPlan, BurstRequest
-from meshtop.engine.snapshot import FlowView, TrailPoint, View
+from meshtop.engine.view import FlowView, TrailPoint, View
 from meshtop.model import LinkKey, Mesh, NodeName
 from meshtop.requests import Command, RunExperiment
 from meshtop.ui.picture.grid import Grid, grid_of

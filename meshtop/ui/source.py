@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from meshtop.burst import BurstPlan, BurstRequest
-from meshtop.engine.snapshot import FlowView, TrailPoint, View
+from meshtop.engine.view import FlowView, TrailPoint, View
 from meshtop.model import LinkKey, NodeName
 from meshtop.requests import Command, RunExperiment
 

@@ -19,7 +19,7 @@ from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
-from meshtop.engine.snapshot import StripState
+from meshtop.engine.view import StripState
 from meshtop.ui.glyphs import SETS
 from meshtop.ui.metrics import Gravity
 from meshtop.ui.scene import ShownNodeState, ShownState

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from meshtop.engine.snapshot import StallView, View
+from meshtop.engine.snapshot import StallView
+from meshtop.engine.view import View
 from meshtop.model import LinkKey, NodeName
 from meshtop.ui.source import Source
 

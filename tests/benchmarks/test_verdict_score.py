@@ -10,7 +10,7 @@ from benchmarks import verdicts
 from benchmarks.verdict_cases import case, cases
 from benchmarks.verdict_record import Run
 from benchmarks.verdict_score import Outcome, score
-from meshtop.engine.snapshot import FindingEvent
+from meshtop.engine.events import FindingEvent
 from meshtop.engine.timeseries import rfc3339
 from meshtop.lab.faults import FaultRequest, make_fault
 from meshtop.lab.overlay import parse_overlay

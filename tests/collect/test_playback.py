@@ -16,7 +16,8 @@ from meshtop.collect.fold import Fold, Reel
 from meshtop.collect.playback import _GLANCE_S, Replay
 from meshtop.collect.scan import LENGTH, Stops, Told
 from meshtop.engine.past import Archive
-from meshtop.engine.snapshot import PlaybackView, Snapshot
+from meshtop.engine.snapshot import Snapshot
+from meshtop.engine.view import PlaybackView
 from meshtop.model import Mark
 from meshtop.recording import Glance, RecordingReader, RecordingWriter
 from meshtop.requests import AddMark, Playback, SetInterval

@@ -17,7 +17,7 @@ from meshtop.commands.this_machine import with_this_machine
 from meshtop.config import MeshConfig
 from meshtop.engine.burst_compare import compare
 from meshtop.engine.bursts import plan
-from meshtop.engine.snapshot import BurstEvent
+from meshtop.engine.events import BurstEvent
 
 TEXT = """
 [paths.vpn]

@@ -16,7 +16,7 @@ from meshtop import config as configuration
 from meshtop.burst import BurstRequest
 from meshtop.collect import burst_runner
 from meshtop.engine import bursts
-from meshtop.engine.snapshot import BurstEvent, StreamEvent
+from meshtop.engine.events import BurstEvent, StreamEvent
 from meshtop.lab.capture import Capture, read_pcap
 from meshtop.lab.network import Lab
 from meshtop.lab.segments import parse_segment

@@ -8,7 +8,7 @@ import pytest
 from meshtop.burst import BurstInterval, BurstRaw, BurstRecord, BurstStream
 from meshtop.engine.burst_intervals import MOST_INTERVALS, thinned
 from meshtop.engine.burstbook import LINGER_S
-from meshtop.engine.snapshot import BurstEvent
+from meshtop.engine.events import BurstEvent
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import BurstTold
 from meshtop.readings import SocketId

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshtop.engine.engine import Engine
-from meshtop.engine.snapshot import LinkEvent
+from meshtop.engine.events import LinkEvent
 from meshtop.model import (
     BytesDropped,
     FrameReceived,

@@ -11,8 +11,9 @@ from meshtop.burst import BurstRecord
 from meshtop.engine.flows import Activity
 from meshtop.engine.history import HISTORY_S, History
 from meshtop.engine.past import PERIOD_OF_MANY_S, PERIOD_S, Archive, Kept, as_of, glance_of, packed, view_of
-from meshtop.engine.snapshot import LinkView, NodeView, Snapshot, StallCause, StallFlow, StallView, View
+from meshtop.engine.snapshot import LinkView, NodeView, Snapshot, StallCause, StallFlow, StallView
 from meshtop.engine.timeseries import rfc3339
+from meshtop.engine.view import View
 from meshtop.model import ExperimentRecord, LinkKey, LogLine, Mark, Mesh, Node, Path
 
 KEY = LinkKey("a", "b", "vpn")

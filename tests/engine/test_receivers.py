@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from meshtop.engine.events import StallEvent
 from meshtop.engine.receivers import Receivers
-from meshtop.engine.snapshot import StallEvent
 from meshtop.model import SessionChanged
 from meshtop.readings import SocketId, SocketMemory, SocketReading
 

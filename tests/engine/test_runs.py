@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from meshtop.engine.events import FindingEvent, LinkEvent, StallEvent
 from meshtop.engine.runs import RunLedger
-from meshtop.engine.snapshot import (
-    FindingEvent,
-    FindingView,
-    LinkEvent,
-    NodeView,
-    Snapshot,
-    StallEvent,
-    StallFlow,
-    WatchPeer,
-    WatchView,
-)
+from meshtop.engine.snapshot import FindingView, NodeView, Snapshot, StallFlow, WatchPeer, WatchView
 from meshtop.engine.timeseries import rfc3339
 from meshtop.model import Mesh, Node, Path, Watch
 

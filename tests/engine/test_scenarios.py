@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from meshtop.engine.snapshot import LinkEvent, LogEvent, NodeEvent
+from meshtop.engine.events import LinkEvent, LogEvent, NodeEvent
 from meshtop.model import (
     BaselinesForgotten,
     BytesDropped,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from meshtop.engine.snapshot import LinkEvent, StallEvent
+from meshtop.engine.events import LinkEvent, StallEvent
 from meshtop.model import IntervalAsked, LookTaken, Path, SessionChanged, Watch
 from meshtop.readings import NodeInfo, Process, SocketId, SocketMemory, SocketReading, Timer
 

@@ -19,7 +19,6 @@ from pathlib import Path
 import msgspec
 
 from meshtop.engine.snapshot import (
-    FlowView,
     HostCpuView,
     InterfaceRate,
     LinkState,
@@ -32,13 +31,10 @@ from meshtop.engine.snapshot import (
     StallCause,
     StallFlow,
     StallView,
-    Strip,
-    StripState,
-    TrailPoint,
-    View,
     WatchPeer,
     WatchView,
 )
+from meshtop.engine.view import FlowView, Strip, StripState, TrailPoint, View
 from meshtop.model import LinkKey, LogLine, Mark, Mesh, Node, Watch
 from meshtop.model import Path as MeshPath
 from meshtop.requests import AddMark, Command, SetInterval

@@ -17,7 +17,8 @@ from meshtop.burst import (
 )
 from meshtop.engine import bursts, experiments
 from meshtop.engine.experiments import ExperimentPlan
-from meshtop.engine.snapshot import Evidence, FindingView, View
+from meshtop.engine.snapshot import Evidence, FindingView
+from meshtop.engine.view import View
 from meshtop.model import ExperimentRecord
 from meshtop.requests import RunExperiment
 

@@ -13,7 +13,8 @@ from scripted_mesh import ScriptedSource, scripted_view
 from scripted_runs import PlanningSource, busy_view
 
 from meshtop.burst import Bystander
-from meshtop.engine.snapshot import Evidence, View
+from meshtop.engine.snapshot import Evidence
+from meshtop.engine.view import View
 from meshtop.model import LogLine, Mark
 from meshtop.ui import terminal
 from meshtop.ui.app import MeshtopApp

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 from scripted_mesh import scripted_view
 
-from meshtop.engine.snapshot import FindingView, View
+from meshtop.engine.snapshot import FindingView
+from meshtop.engine.view import View
 from meshtop.ui.choices import Choices
 from meshtop.ui.scene import RANK, Scene
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from scripted_mesh import scripted_view
 
-from meshtop.engine.snapshot import PlaybackStop, PlaybackView, RecordingView, View
+from meshtop.engine.view import PlaybackStop, PlaybackView, RecordingView, View
 from meshtop.requests import Command, Playback
 from meshtop.ui import glyphs, theme
 from meshtop.ui.player import Player

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.style import Style
 
-from meshtop.engine.snapshot import TrailPoint
+from meshtop.engine.view import TrailPoint
 from meshtop.ui import theme
 from meshtop.ui.glyphs import ASCII, UNICODE
 from meshtop.ui.plot import TimeAxis, activity, columns_where, means, ranges, rate_of, retransmitted, since, ticks

@@ -18,7 +18,7 @@ from meshtop.commands.recorded import replayed
 from meshtop.engine import bursts, experiments
 from meshtop.engine.engine import Engine
 from meshtop.engine.experiments import ExperimentPlan
-from meshtop.engine.snapshot import PlaybackStop, PlaybackView
+from meshtop.engine.view import PlaybackStop, PlaybackView
 from meshtop.recording import RecordingReader
 from meshtop.requests import RunExperiment
 from meshtop.ui.app import MeshtopApp

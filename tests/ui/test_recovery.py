@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from scripted_runs import FINDINGS, PlanningSource, busy_view
 
-from meshtop.engine.snapshot import View
+from meshtop.engine.view import View
 from meshtop.ui.app import MeshtopApp
 from meshtop.ui.scene import Scene
 from meshtop.ui.widgets.attention import RECOVERED_S, Recovery

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from scripted_mesh import ScriptedSource, scripted_view
 
-from meshtop.engine.snapshot import PlaybackView, RecordingView, ReportView, View
+from meshtop.engine.view import PlaybackView, RecordingView, ReportView, View
 from meshtop.requests import Command, MakeReport, Playback, StartRecording, StopRecording
 from meshtop.ui.app import MeshtopApp
 from meshtop.ui.dialogs.report import ReportDialog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshtop.engine.snapshot import TrailPoint
+from meshtop.engine.view import TrailPoint
 from meshtop.model import Thresholds
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import UNICODE

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_mesh import EPOCH, ScriptedSource, rfc3339, scripted_view
 
-from meshtop.engine.snapshot import StallFlow, Strip
+from meshtop.engine.snapshot import StallFlow
+from meshtop.engine.view import Strip
 from meshtop.model import LinkKey
 from meshtop.ui.app import MeshtopApp
 from meshtop.ui.glyphs import SETS

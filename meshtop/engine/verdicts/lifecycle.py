@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from meshtop.engine.snapshot import Evidence, FindingEvent, FindingView
+from meshtop.engine.events import FindingEvent
+from meshtop.engine.snapshot import Evidence, FindingView
 from meshtop.engine.timeseries import rfc3339
 from meshtop.engine.verdicts.weigh import Severity
 from meshtop.model import ExperimentKind, LinkKey, NodeName, PathName

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from meshtop.burst import BurstRecord
 from meshtop.engine.attribution import Attribution, OwnConnections, Services
+from meshtop.engine.events import FindingEvent
 from meshtop.engine.nodes import NodeRecord
-from meshtop.engine.snapshot import FindingEvent, FindingView
+from meshtop.engine.snapshot import FindingView
 from meshtop.engine.verdicts.compare import Comparison
 from meshtop.engine.verdicts.gathering import Gathered
 from meshtop.engine.verdicts.lifecycle import Candidate, Findings, Subject

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from meshtop.engine.snapshot import FlowView
+from meshtop.engine.view import FlowView
 from meshtop.ui.draw import Line
 from meshtop.ui.filtering import told
 from meshtop.ui.glyphs import UNKNOWN, Glyphs

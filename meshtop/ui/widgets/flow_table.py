@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.style import Style
 
-from meshtop.engine.snapshot import FlowView
+from meshtop.engine.view import FlowView
 from meshtop.ui.draw import Line
 from meshtop.ui.filtering import matches, told
 from meshtop.ui.glyphs import UNKNOWN, Glyphs

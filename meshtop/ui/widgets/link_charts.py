@@ -11,7 +11,7 @@ from itertools import pairwise
 from rich.style import Style
 from textual import events
 
-from meshtop.engine.snapshot import TrailPoint
+from meshtop.engine.view import TrailPoint
 from meshtop.model import LinkKey, PathName
 from meshtop.ui import plot
 from meshtop.ui.draw import Line

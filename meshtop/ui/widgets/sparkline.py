@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import log10
 
-from meshtop.engine.snapshot import TrailPoint
+from meshtop.engine.view import TrailPoint
 from meshtop.model import Thresholds
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs

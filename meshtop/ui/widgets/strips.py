@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, floor
 
-from meshtop.engine.snapshot import Strip, StripState
+from meshtop.engine.view import Strip, StripState
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.theme import Palette

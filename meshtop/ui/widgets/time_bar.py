@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshtop.engine.snapshot import PlaybackStop, PlaybackView
+from meshtop.engine.view import PlaybackStop, PlaybackView
 from meshtop.ui.draw import Line
 from meshtop.ui.glyphs import Glyphs
 from meshtop.ui.theme import Palette

@@ -10,7 +10,8 @@ import pytest
 
 from meshtop.collect.replay import events
 from meshtop.engine.engine import Engine
-from meshtop.engine.snapshot import FindingEvent, FindingView
+from meshtop.engine.events import FindingEvent
+from meshtop.engine.snapshot import FindingView
 from meshtop.engine.verdicts.signals import LinkSignals
 from meshtop.model import LinkKey, Mesh
 from meshtop.recording import RecordingReader, TickRecord
