@@ -6,6 +6,7 @@ for it alone. Keys, configuration and known_hosts are made in a temporary folder
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -114,7 +115,8 @@ class SshServer:
         if self.process is None:
             return
         for victim in [psutil.Process(self.process.pid), *self.sessions()]:
-            victim.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # a session may end by itself once the server is gone
+                victim.kill()
         self.process.communicate()
         self.process = None
 
