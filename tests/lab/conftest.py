@@ -20,16 +20,26 @@ Iperf3 = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def iperf3() -> Iperf3:
-    """``iperf3(lab, src, dst, net, *options)``: the client's report of one run, its server gone afterwards."""
+    """``iperf3(lab, src, dst, net, *options)``: the client's report of one run, its server gone afterwards.
+    ``once_connected`` is called when the streams stand: over UDP iperf3 asks for each of them with one datagram, and
+    does not ask again where that is lost."""
 
-    def run(lab: Lab, src: str, dst: str, net: str, *options: str) -> dict[str, Any]:
+    def said(server: subprocess.Popen[bytes], words: bytes) -> None:
+        assert server.stdout is not None
+        while words not in (line := server.stdout.readline()):
+            assert line, f"the iperf3 server ended before it said {words.decode()!r}"
+
+    def run(
+        lab: Lab, src: str, dst: str, net: str, *options: str, once_connected: Callable[[], None] | None = None
+    ) -> dict[str, Any]:
         server = lab.popen(dst, ["timeout", "60", "iperf3", "-s", "-1", "--forceflush"])
         try:
-            assert server.stdout is not None
-            while b"Server listening" not in (line := server.stdout.readline()):
-                assert line, "the iperf3 server did not start"
-            client = lab.exec(src, ["timeout", "60", "iperf3", "-J", "-c", lab.address(net, dst), *options])
-            report: dict[str, Any] = json.loads(client.stdout)
+            said(server, b"Server listening")
+            client = lab.popen(src, ["timeout", "60", "iperf3", "-J", "-c", lab.address(net, dst), *options])
+            if once_connected is not None:
+                said(server, b" connected to ")
+                once_connected()
+            report: dict[str, Any] = json.loads(client.communicate()[0])
             assert "error" not in report, report["error"]
             return report
         finally:

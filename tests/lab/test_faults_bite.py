@@ -71,9 +71,11 @@ def test_every_byte_that_did_not_arrive_is_in_the_log(lab: Lab, iperf3: Iperf3, 
 
 
 def test_burst_loss_comes_in_runs(lab: Lab, iperf3: Iperf3, tmp_path: Path) -> None:
-    lab.fault("e:c", "burst-loss", "5%/10", net="public", one_way=True)
+    def fault() -> None:
+        lab.fault("e:c", "burst-loss", "5%/10", net="public", one_way=True)
+
     with RunTruth(lab, "e", "c", "public", tmp_path) as truth:
-        report = iperf3(lab, "e", "c", "public", "-u", "-b", "8M", "-l", "500", "-t", "3")
+        report = iperf3(lab, "e", "c", "public", "-u", "-b", "8M", "-l", "500", "-t", "3", once_connected=fault)
     lost = [event for event in truth.events() if event.why == "burst-loss" and event.size == 528]
     total = report["end"]["sum"]
     assert len(lost) == pytest.approx(total["lost_packets"], abs=25)  # the last run may be lost to iperf3 too
