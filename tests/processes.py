@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,28 @@ def until_said(process: subprocess.Popen[bytes], wanted: bytes) -> list[psutil.P
         assert line, f"{wanted!r} did not come"
     me = psutil.Process(process.pid)
     return [me, *me.children(recursive=True)]
+
+
+def until_runs(process: subprocess.Popen[bytes], **wanted: int) -> list[psutil.Process]:
+    """The process with all that it started, once so many programs of these names run among them."""
+    give_up_at = time.monotonic() + GONE_WITHIN_S
+    me = psutil.Process(process.pid)
+    while True:
+        processes = [me, *me.children(recursive=True)]
+        running = Counter(filter(None, map(_program, processes)))
+        if all(running[name] >= count for name, count in wanted.items()):
+            return processes
+        assert time.monotonic() < give_up_at, running
+        time.sleep(0.02)
+
+
+def _program(process: psutil.Process) -> str | None:
+    """Its name, of a tool of BusyBox the tool's; None of one that is gone."""
+    try:
+        words = process.cmdline()
+    except psutil.NoSuchProcess:
+        return None
+    return next((Path(word).name for word in words if Path(word).name != "busybox"), None)
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -13,7 +13,7 @@ from meshtop.agent.script import READER, script
 from meshtop.collect.pinged import Pinger, PingFailed, Series
 from meshtop.transport.base import TransportFault, WireStats
 from meshtop.transport.local import LocalTransport
-from tests.processes import SHELLS, until_gone, until_said
+from tests.processes import SHELLS, until_gone, until_runs, until_said
 
 
 def start(shell: list[str], limit_s: int = 60, path: str | None = None) -> subprocess.Popen[bytes]:
@@ -39,9 +39,8 @@ def test_the_end_of_input_is_the_end_of_all(shell: list[str]) -> None:
     assert process.stdin is not None
     process.stdin.write(b"100 0.3 56 2 any\n100 0.3 1200 2 any\n")
     process.stdin.flush()
-    processes = until_said(process, b"1208 bytes from")
-    assert sum("ping" in " ".join(each.cmdline()[:2]) for each in processes) == 2
-    assert any("sleep" in each.name() for each in processes)
+    until_said(process, b"1208 bytes from")
+    processes = until_runs(process, ping=2, sleep=1)
     process.stdin.close()
     until_gone(processes, 4)
     assert process.stdout is not None
