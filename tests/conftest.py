@@ -20,6 +20,7 @@ from pathlib import Path
 import asyncssh
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from meshtop.lab import registry
 from meshtop.lab.network import Lab
@@ -31,6 +32,10 @@ HOST = "127.0.0.1"
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+# How long an example takes is the machine's business. What CI has beside that (no chance) stays.
+settings.register_profile("meshtop", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
+settings.load_profile("meshtop")
 
 
 @dataclass

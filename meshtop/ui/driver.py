@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from textual.drivers.linux_driver import LinuxDriver
 
+from meshtop.ui.sgr import shortened
+
 if TYPE_CHECKING:
     from textual.app import App
 
@@ -47,6 +49,9 @@ class TerminalDriver(LinuxDriver):
         self._begun = False
         if self._file is not None:
             self._file = Forgiving(self._file)  # type: ignore[assignment]  # all that the writer thread calls
+
+    def write(self, data: str) -> None:
+        super().write(shortened(data))
 
     def start_application_mode(self) -> None:
         """Also called by Textual's handler of SIGCONT, which may come at any moment: while this runs, or at the end."""

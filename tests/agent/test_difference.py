@@ -81,7 +81,7 @@ def difference(request):
         process.stdin.close()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
 @given(pair=st.one_of(st.tuples(rows, rows), changed()), named=st.booleans())
 def test_a_difference_undone_is_the_new_row(difference, pair, named):
     old, new = pair
