@@ -243,6 +243,9 @@ class MeshtopApp(Acting):
             self._asked_interval_s = interval_s
             self.repaint()
 
+    def action_redraw(self) -> None:
+        self._start_afresh()
+
     def action_reset_baselines(self) -> None:
         if self.send(ResetBaselines()):
             self.say("Baselines are learnt anew.")

@@ -178,6 +178,8 @@ KEYS: tuple[Key, ...] = (
         "Forget every link's usual RTT and learn it anew"),
     Key("app.screenshot", ("ctrl+s",), "always", "everywhere", "app.picture", "screenshot",
         "This screen as SVG, PNG and text, into the current folder"),
+    Key("app.redraw", ("ctrl+l",), "always", "everywhere", "app.redraw", "redraw",
+        "Paint all anew, where something else has written over it"),
     Key("report.make", ("r",), "everywhere", "act", "app.report", "report",
         "Make a report: words, pictures, charts, frames", 8),
     Key("record.toggle", ("R",), "everywhere", "act", "app.record", "record",

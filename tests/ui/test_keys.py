@@ -13,6 +13,7 @@ from meshtop.ui.app import MeshtopApp
 from meshtop.ui.dialogs.help import HelpDialog
 from meshtop.ui.dialogs.mark import MarkDialog
 from meshtop.ui.keys import KEYS, Key, clashes, hints, remapped
+from meshtop.ui.repaint import PiecesUpdate
 from meshtop.ui.screens.log import LogScreen
 from meshtop.ui.screens.overview import OverviewScreen
 from meshtop.ui.screens.stalls import StallsScreen
@@ -224,8 +225,23 @@ async def check_dialog_close(run: Pressed) -> None:
     assert run.source.sent == []
 
 
+async def check_redraw(run: Pressed) -> None:
+    painted: list[object] = []
+    reduced = run.app._shadow.reduced
+
+    def seen(*given: object) -> object:
+        painted.append(reduced(*given))
+        return painted[-1]
+
+    run.app._shadow.reduced = seen
+    await run.press("ctrl+l")
+    places = [[(piece.x, piece.y) for piece in one.pieces] for one in painted if isinstance(one, PiecesUpdate)]
+    assert [(0, y) for y in range(40)] in places
+
+
 CHECKS = {
     "app.quit": check_quit,
+    "app.redraw": check_redraw,
     "app.interrupt": check_interrupt,
     "app.help": check_help,
     "app.freeze": check_freeze,
