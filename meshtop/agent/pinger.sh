@@ -22,27 +22,26 @@ printf '#mt ping %s\n' $kind
 jobs=
 dog=
 main=$$
+# What was started is $! at once; a signal may come before a variable of our own has it.
 finish() {
-  kill $jobs $dog
+  kill $jobs $dog $!
 } 2>/dev/null
 trap finish EXIT
 trap 'exit 1' HUP INT TERM
 
 (
   trap - EXIT HUP INT
-  trap 'kill $nap; exit' TERM
+  trap 'kill $!; exit' TERM
   sleep $MT_LIMIT &
-  nap=$!
-  wait $nap
+  wait $!
   kill -KILL $main
 ) </dev/null >/dev/null 2>&1 &
 dog=$!
 
 # $1 number, then as above; the series' end is said when all that it printed is out.
 series() {
-  one=
   trap - EXIT HUP INT
-  trap '[ "$one" ] && kill $one 2>/dev/null; exit' TERM
+  trap 'kill $! 2>/dev/null; exit' TERM
   if [ $6 = df ]; then
     set -- "$@" -M do
   fi
@@ -51,8 +50,7 @@ series() {
   # BusyBox knows whole seconds only.
   [ $kind = busybox ] && seconds=1
   ping -n -c $count -i $seconds -W $patience -s $payload "$@" $MT_TARGET 2>&1 &
-  one=$!
-  wait $one
+  wait $!
   printf '\n#mt end %s\n' $number
 }
 

@@ -16,7 +16,10 @@ from meshtop.transport.local import LocalTransport
 from tests.processes import SHELLS, until_gone, until_runs, until_said
 
 
-def start(shell: list[str], limit_s: int = 60, path: str | None = None) -> subprocess.Popen[bytes]:
+def start(
+    shell: list[str], limit_s: int = 60, path: str | None = None, *, slow_after: bytes | None = None
+) -> subprocess.Popen[bytes]:
+    """``slow_after``: the end of a line of the script behind which the shell is held up for a while."""
     assert shutil.which(shell[0]), f"{shell[0]} is missing"
     process = subprocess.Popen(
         [*shell, "-c", READER],
@@ -27,7 +30,11 @@ def start(shell: list[str], limit_s: int = 60, path: str | None = None) -> subpr
         env=None if path is None else {"PATH": path},
     )
     assert process.stdin is not None
-    process.stdin.write(script("pinger.sh", {"MT_TARGET": "127.0.0.1", "MT_LIMIT": str(limit_s)}))
+    text = script("pinger.sh", {"MT_TARGET": "127.0.0.1", "MT_LIMIT": str(limit_s)})
+    if slow_after is not None:
+        assert text.count(slow_after + b"\n") == 1
+        text = text.replace(slow_after + b"\n", slow_after + b"\nsleep 0.4\n")
+    process.stdin.write(text)
     process.stdin.flush()
     return process
 
@@ -41,6 +48,22 @@ def test_the_end_of_input_is_the_end_of_all(shell: list[str]) -> None:
     process.stdin.flush()
     until_said(process, b"1208 bytes from")
     processes = until_runs(process, ping=2, sleep=1)
+    process.stdin.close()
+    until_gone(processes, 4)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.wait()
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+@pytest.mark.parametrize("place", [b"$MT_TARGET 2>&1 &", b"sleep $MT_LIMIT &"])
+def test_an_end_while_something_is_being_started_leaves_nothing(shell: list[str], place: bytes) -> None:
+    process = start(shell, slow_after=place)
+    assert process.stdin is not None
+    process.stdin.write(b"100 0.3 56 2 any\n")
+    process.stdin.flush()
+    processes = until_runs(process, ping=1, sleep=2)
     process.stdin.close()
     until_gone(processes, 4)
     assert process.stdout is not None
