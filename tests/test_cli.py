@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -265,53 +266,43 @@ def test_a_recording_that_finds_no_room_is_said(tmp_path: Path) -> None:
     assert "1/2 nodes up" in done.stdout
 
 
+PRINTING = [["--help"], ["stream", "--help"], ["--version"], ["themes"]]
+NO_ROOM = "meshtop: standard output cannot be written: No space left on device\n"
+
+
+def printed_to(output: int | IO[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and standard error of a real process with that standard output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "meshtop.cli", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stderr
+
+
 @pytest.mark.node
 def test_a_full_disk_is_a_failure(tmp_path: Path) -> None:
     file = tmp_path / "meshtop.toml"
     file.write_text(HERE)
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "meshtop.cli", "-c", str(file), "stream"],
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    assert done.returncode == 1
-    assert done.stderr == "meshtop: standard output cannot be written: No space left on device\n"
+        assert printed_to(full, "-c", str(file), "stream") == (1, NO_ROOM)
 
 
-@pytest.mark.parametrize("asked", [["--help"], ["stream", "--help"], ["--version"], ["themes"]])
+@pytest.mark.parametrize("asked", PRINTING)
+def test_what_finds_no_room_is_said(asked: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        assert printed_to(full, *asked) == (1, NO_ROOM)
+
+
+@pytest.mark.parametrize("asked", PRINTING)
 def test_what_is_printed_for_nobody_is_no_failure(asked: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "meshtop.cli", *asked],
-            stdin=subprocess.DEVNULL,
-            stdout=write,
-            stderr=subprocess.PIPE,
-            check=False,
-            timeout=60,
-        )
+        assert printed_to(write, *asked) == (0, "")
     finally:
         os.close(write)
-    assert (done.returncode, done.stderr) == (0, b"")
-
-
-@pytest.mark.parametrize("asked", [["--help"], ["stream", "--help"], ["--version"], ["themes"]])
-def test_what_finds_no_room_is_said(asked: list[str]) -> None:
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "meshtop.cli", *asked],
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    assert done.returncode == 1
-    assert done.stderr == "meshtop: standard output cannot be written: No space left on device\n"

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from meshtop.agent.script import READER, script
@@ -39,6 +40,15 @@ def start(
     return process
 
 
+def end_of_input_ends(process: subprocess.Popen[bytes], processes: list[psutil.Process]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    until_gone(processes, 4)
+    process.stdout.close()
+    process.wait()
+
+
 @pytest.mark.node
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_the_end_of_input_is_the_end_of_all(shell: list[str]) -> None:
@@ -48,11 +58,7 @@ def test_the_end_of_input_is_the_end_of_all(shell: list[str]) -> None:
     process.stdin.flush()
     until_said(process, b"1208 bytes from")
     processes = until_runs(process, ping=2, sleep=1)
-    process.stdin.close()
-    until_gone(processes, 4)
-    assert process.stdout is not None
-    process.stdout.close()
-    process.wait()
+    end_of_input_ends(process, processes)
 
 
 @pytest.mark.node
@@ -64,11 +70,7 @@ def test_an_end_while_something_is_being_started_leaves_nothing(shell: list[str]
     process.stdin.write(b"100 0.3 56 2 any\n")
     process.stdin.flush()
     processes = until_runs(process, ping=1, sleep=2)
-    process.stdin.close()
-    until_gone(processes, 4)
-    assert process.stdout is not None
-    process.stdout.close()
-    process.wait()
+    end_of_input_ends(process, processes)
 
 
 @pytest.mark.node
