@@ -35,6 +35,7 @@ shift && exec "$@"
 ENTER_AGAIN = 'mount --bind "$1" "$(readlink -f /bin/sh)" && shift && exec "$@"'
 ORDINARY_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 PATIENCE_S = 15.0
+PID_MAX = int(Path("/proc/sys/kernel/pid_max").read_text())
 # Opens COUNT connections to itself; each number that comes is so many bytes to write on each of them.
 TALK = """
 import socket, sys
@@ -168,7 +169,9 @@ class RunningProbe:
         return self.children(main)[("keeper", "ticker").index(role)]
 
     def children(self, pid: int) -> list[int]:
-        return sorted(other for other in self.processes() if parent(other) == pid)
+        """In the order in which they were started; numbers begin anew behind the highest."""
+        found = [other for other in self.processes() if parent(other) == pid]
+        return sorted(found, key=lambda other: (other - pid) % PID_MAX)
 
     def kill(self, role: str) -> None:
         """SIGKILL; returns when it is dead."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -93,7 +94,12 @@ def ssh(ssh_site: Any) -> Callable[[Any], SshTransport]:
 
 def probes_of(server: Any) -> list[psutil.Process]:
     """All that runs on behalf of the server's sessions, sshd itself apart."""
-    return [process for process in server.sessions() if process.name() not in ("sshd", "dropbear")]
+    found = []
+    for process in server.sessions():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a tool that a probe called for a moment
+            if process.name() not in ("sshd", "dropbear"):
+                found.append(process)
+    return found
 
 
 async def gone(processes: list[psutil.Process], within_s: float) -> list[psutil.Process]:
