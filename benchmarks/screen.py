@@ -59,7 +59,9 @@ def measure(quick: bool) -> list[Table]:
     table.notes.append(
         f"Medians of {ROUNDS} rounds of {seconds:g} s. Painting is the process without what the feed costs."
     )
-    table.notes.append(f"Start: what is written until {START_S:g} s after the first paint; one paint of all is 28 kB.")
+    table.notes.append(
+        f"Start: what is written until {START_S:g} s after the first paint; one paint of all is 28 kB as Textual writes it."
+    )
     return [table, keys]
 
 
