@@ -60,7 +60,7 @@ def measure(quick: bool) -> list[Table]:
         f"Medians of {ROUNDS} rounds of {seconds:g} s. Painting is the process without what the feed costs."
     )
     table.notes.append(
-        f"Start: what is written until {START_S:g} s after the first paint; one paint of all is 28 kB as Textual writes it."
+        f"Start: what is written until {START_S:g} s after the first paint; Textual writes 28 kB for one of all."
     )
     return [table, keys]
 
